@@ -63,10 +63,12 @@ typedef struct {
 } ebnn_tensor_t;
 
 /* What a kernel works on. Pointers are aligned to EBNN_ALIGN; in[1] is NULL unless the op has two inputs;
- * scratch is NULL when the kernel's *_get_buffer_size is 0. out never overlaps an input or scratch. */
+ * out2 is NULL unless the op has two outputs (a stream and its quantised planes); scratch is NULL when the kernel's
+ * *_get_buffer_size is 0. Outputs never overlap an input or scratch. */
 typedef struct {
     const void *in[2];
     void *out;
+    void *out2;
     void *scratch;
 } ebnn_io_t;
 
@@ -79,7 +81,7 @@ typedef struct {
     ebnn_kernel_t kernel;
     const void *params;
     uint32_t in[2];
-    uint32_t out;
+    uint32_t out, out2;
     uint32_t scratch;
 } ebnn_op_t;
 
