@@ -1,0 +1,23 @@
+"""Finds the C trees: inside this package when installed from a wheel, beside ``edgebnn/`` in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def _find(tree: str, marker: str) -> Path:
+    here = Path(__file__).resolve().parent
+    for base in (here, here.parent.parent):
+        if (base / tree / marker).exists():
+            return base / tree
+    raise FileNotFoundError(f"{tree}/{marker}: the installation of edgebnn is incomplete")
+
+
+def kernels_dir() -> Path:
+    """Folder of the C kernels and the run loop: ``include/``, ``src/`` and ``kernels.def``."""
+    return _find("cmsis_kernels", "include/ebnn.h")
+
+
+def firmware_dir() -> Path:
+    """Folder of the firmware: ``SConstruct``, the application, startup code and ``boards/``."""
+    return _find("firmware", "SConstruct")
