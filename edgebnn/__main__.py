@@ -1,0 +1,5 @@
+"""``python -m edgebnn`` is the command line."""
+
+from edgebnn.cli import main
+
+main()

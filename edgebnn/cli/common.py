@@ -1,0 +1,75 @@
+"""What the commands share: ``--json``, output on standard output, messages on standard error, model files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgebnn.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """Adds ``--json``: one JSON document on standard output and nothing else there."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def emit_json(document: dict[str, Any]) -> None:
+    """Prints ``document``, plain JSON values only, on standard output."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def console() -> Console:
+    """A rich console on standard output, for tables."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def stderr_console() -> Console:
+    """A rich console on standard error, for progress and messages."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """One plain message on standard error."""
+    click.echo(message, err=True)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """``report.json`` of a converted model. UsageError: no such folder or report; ModelError: damaged."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder", "give the output folder of 'edgebnn convert'")
+    path = folder / "report.json"
+    if not path.is_file():
+        raise UsageError(f"{folder}: holds no report.json", "give the output folder of 'edgebnn convert'")
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        name = report["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged", "convert the model again") from error
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ModelError(f"{path}: damaged, 'name' is not an identifier", "convert the model again")
+    return dict(report)
+
+
+def model_file(path: Path) -> Path:
+    """The ``.ebnn`` file meant by ``path``: the file itself, or the one in a converted model's folder."""
+    if path.is_dir():
+        file = path / f"{read_report(path)['name']}.ebnn"
+        if not file.is_file():
+            raise UsageError(f"{file}: no such file", "convert the model again")
+        return file
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder", "give a .ebnn file or a converted model's folder")
+    return path
