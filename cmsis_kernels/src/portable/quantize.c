@@ -1,0 +1,45 @@
+/*
+ * s8 -> b1 or u2..u4 through a per-channel affine map (SPEC.md section 6), any layouts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ebnn_fixed.h"
+#include "ebnn_kernels.h"
+#include "ebnn_params.h"
+
+static uint32_t code(const ebnn_quantize_params_t *p, int8_t x, uint32_t c) {
+    const int32_t t = x * p->mul[c] + p->add[c];
+    if (p->out_dtype == EBNN_B1) {
+        return t < 0 ? 1u : 0u;
+    }
+    return (uint32_t)ebnn_clamp(t >> p->shift, 0, (1 << p->out_dtype) - 1);
+}
+
+/* in: s8 NHWC or CHW; out: bits NHWC or PLANES. */
+ebnn_status_t ebnn_quantize__portable(const void *params, const ebnn_io_t *io) {
+    const ebnn_quantize_params_t *p = params;
+    const int8_t *in = io->in[0];
+    uint32_t *out = io->out;
+    const uint32_t pixels = (uint32_t)p->h * p->w;
+    const uint32_t stride = (pixels + 3u) & ~3u;
+    const uint32_t words = ((p->out_layout == EBNN_PLANES ? pixels : p->c) + 31u) / 32u;
+    const uint32_t outer = p->out_layout == EBNN_PLANES ? p->c : pixels;
+    for (uint32_t i = 0; i < outer * words * p->out_dtype; i++) {
+        out[i] = 0;
+    }
+    for (uint32_t pixel = 0; pixel < pixels; pixel++) {
+        for (uint32_t c = 0; c < p->c; c++) {
+            const int8_t x = in[p->in_layout == EBNN_CHW ? c * stride + pixel : pixel * p->c + c];
+            const uint32_t q = code(p, x, c);
+            for (uint32_t bit = 0; bit < p->out_dtype; bit++) {
+                const uint32_t value = (q >> bit) & 1u;
+                if (p->out_layout == EBNN_PLANES) {
+                    out[(bit * p->c + c) * words + pixel / 32u] |= value << (pixel % 32u);
+                } else {
+                    out[(pixel * p->out_dtype + bit) * words + c / 32u] |= value << (c % 32u);
+                }
+            }
+        }
+    }
+    return EBNN_OK;
+}
