@@ -20,7 +20,7 @@ def targets(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table("target", "processor", "kernels, most wanted first", "default board", box=None)
+    table = Table("target", "processor", "kernels, best first", "default board", box=None)
     for target in found:
         table.add_row(target.name, target.title, ", ".join(target.isa), target.board or "-")
     console().print(table)

@@ -1,0 +1,66 @@
+# Two commands need nothing done by hand: `make demo` and `make test`. The rest is for development.
+VENV   ?= .venv
+PYTHON ?= python3
+export PYTHON
+
+PY := $(VENV)/bin/python
+BIN := $(CURDIR)/$(VENV)/bin
+
+# What changes the compiled host runtime. Folders are listed too, so that a removed file counts.
+C_TREE := $(shell find cmsis_kernels) $(wildcard edgebnn/host/*.py)
+
+DEMO_TOOLS := arm-none-eabi-gcc qemu-system-arm
+TEST_TOOLS := $(DEMO_TOOLS) qemu-arm qemu-aarch64 aarch64-linux-gnu-gcc arm-linux-gnueabihf-gcc clang
+LINT_TOOLS := clang-format cppcheck
+
+.PHONY: help demo test lint bench-cortex-m clean distclean
+help:
+	@echo "make demo            convert, run and profile the shipped keyword spotter"
+	@echo "make test            every test"
+	@echo "make lint            ruff, mypy, clang-format, cppcheck"
+	@echo "make bench-cortex-m  the Cortex-M kernel table"
+	@echo "make clean           remove what was built; distclean: also the virtual environment"
+
+# The stamp of the larger set of requirements serves the smaller one too.
+$(VENV)/.stamp: requirements.txt pyproject.toml setup.py scripts/setup-venv.sh
+	@scripts/setup-venv.sh $(VENV) $(if $(wildcard $(VENV)/.stamp-dev),requirements-dev.txt,requirements.txt)
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp
+	@scripts/setup-venv.sh $(VENV) requirements-dev.txt
+	@touch $@
+
+# An editable install does not notice changed C files.
+$(VENV)/.stamp-ext: $(VENV)/.stamp $(C_TREE)
+	@echo "building the host runtime"
+	@$(PY) setup.py -q build_ext --inplace --force
+	@touch $@
+
+demo: $(VENV)/.stamp $(VENV)/.stamp-ext
+	@scripts/setup-system.sh $(DEMO_TOOLS)
+	@PATH="$(BIN):$$PATH" $(PY) scripts/demo.py
+
+test: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
+	@scripts/setup-system.sh $(TEST_TOOLS)
+	@PATH="$(BIN):$$PATH" $(PY) -m pytest -n $(or $(JOBS),2) $(ARGS)
+
+lint: $(VENV)/.stamp-dev
+	@scripts/setup-system.sh $(LINT_TOOLS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	find cmsis_kernels firmware edgebnn -name '*.[ch]' -not -name '_ebnn.c' -not -path '*/build/*' -print0 \
+	    | xargs -0 clang-format --dry-run -Werror
+	cppcheck --quiet --error-exitcode=1 --std=c99 --enable=warning,portability --inline-suppr \
+	    -I cmsis_kernels/include cmsis_kernels/src
+
+bench-cortex-m: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
+	@scripts/setup-system.sh $(DEMO_TOOLS)
+	@PATH="$(BIN):$$PATH" $(PY) -m benchmarks.cortex_m $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info edgebnn/host/_ebnn*.so edgebnn/host/_ebnn.c .pytest_cache .mypy_cache .ruff_cache
+	rm -f $(VENV)/.stamp-ext
+
+distclean: clean
+	rm -rf $(VENV)
