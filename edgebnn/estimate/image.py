@@ -1,0 +1,138 @@
+"""Links C sources into a bare-metal image that ``machine.Machine`` can call into: no startup code, no vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgebnn.errors import ToolchainError
+from edgebnn.estimate.hook import cache_folder
+
+LINKER_SCRIPT = """\
+MEMORY {
+    CODE (rx)  : ORIGIN = 0x00000000, LENGTH = 16M
+    RAM  (rwx) : ORIGIN = 0x20000000, LENGTH = 16M
+}
+SECTIONS {
+    .text : { . = . + 64; *(.text .text.*) } > CODE
+    .rodata : { *(.rodata .rodata.*) } > CODE
+    .data : { *(.data .data.*) } > RAM
+    .bss (NOLOAD) : { *(.bss .bss.* COMMON) } > RAM
+    /DISCARD/ : { *(.ARM.exidx* .ARM.extab*) }
+}
+"""
+
+_CPU_FLAGS = {
+    "cortex-m0plus": ("-mcpu=cortex-m0plus",),
+    "cortex-m3": ("-mcpu=cortex-m3",),
+    "cortex-m4": ("-mcpu=cortex-m4",),
+    "cortex-m7": ("-mcpu=cortex-m7",),
+    "cortex-m33": ("-mcpu=cortex-m33",),
+    "cortex-m55": ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
+}
+BASE_FLAGS = ("-mthumb", "-std=c99", "-ffunction-sections", "-fdata-sections", "-g0")
+
+
+def cpu_flags(cpu: str) -> tuple[str, ...]:
+    """Compiler flags that choose ``cpu``."""
+    return _CPU_FLAGS[cpu]
+
+
+def compiler() -> str:
+    """Path of arm-none-eabi-gcc. Raises ToolchainError when there is none."""
+    found = os.environ.get("EDGEBNN_ARM_GCC") or shutil.which("arm-none-eabi-gcc")
+    if not found:
+        raise ToolchainError(
+            "arm-none-eabi-gcc not found", "install the Arm GNU toolchain (gcc-arm-none-eabi)"
+        )
+    return found
+
+
+def _run(command: Sequence[str], what: str) -> None:
+    done = subprocess.run(list(command), capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error" in line or "undefined" in line]
+        detail = (lines or done.stderr.splitlines() or ["no message"])[0]
+        raise ToolchainError(f"{what}: {detail}", "the full command was: " + " ".join(command))
+
+
+def _digest(sources: Sequence[Path], includes: Sequence[Path], flags: Sequence[str]) -> str:
+    """Key of a build: every source, every header in the include folders, the flags and the compiler."""
+    h = hashlib.sha256()
+    for flag in (*flags, LINKER_SCRIPT):
+        h.update(flag.encode() + b"\0")
+    headers: set[Path] = set()
+    for folder in {*includes, *(s.parent for s in sources)}:
+        headers.update(p for p in folder.glob("*") if p.suffix in (".h", ".def", ".inc"))
+    for path in [*sources, *sorted(headers)]:
+        h.update(str(path).encode() + b"\0" + path.read_bytes())
+    return h.hexdigest()[:24]
+
+
+def link(
+    sources: Sequence[Path],
+    cpu: str,
+    includes: Sequence[Path] = (),
+    flags: Sequence[str] = ("-O3",),
+    roots: Sequence[str] = (),
+    stack_usage: bool = False,
+) -> Path:
+    """Compiles and links ``sources`` for ``cpu``; returns the ELF, from the cache when nothing changed.
+
+    With ``roots`` only what these symbols need is kept; without, everything is. ``stack_usage`` leaves the
+    compiler's ``.su`` files beside the ELF. Raises ToolchainError with the compiler's first error.
+    """
+    gcc = compiler()
+    options = [*cpu_flags(cpu), *BASE_FLAGS, *flags]
+    if stack_usage:
+        options.append("-fstack-usage")
+    sources = [Path(s).resolve() for s in sources]
+    includes = [Path(i).resolve() for i in includes]
+    folder = cache_folder() / "images" / _digest(sources, includes, [gcc, *options, *roots])
+    elf = folder / "image.elf"
+    if elf.exists():
+        return elf
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
+    try:
+        script = part / "image.ld"
+        script.write_text(LINKER_SCRIPT)
+        objects = []
+        for i, source in enumerate(sources):
+            objects.append(str(part / f"{i}-{source.stem}.o"))
+            _run(
+                [gcc, *options, *(f"-I{path}" for path in includes), "-c", str(source), "-o", objects[-1]],
+                source.name,
+            )
+        keep = (
+            ["-Wl,--gc-sections", *(f"-Wl,-u,{r}" for r in roots), f"-Wl,-e,{roots[0]}"]
+            if roots
+            else ["-Wl,-e,0"]
+        )
+        _run(
+            [
+                gcc,
+                *options,
+                "-nostartfiles",
+                f"-Wl,-T,{script}",
+                *keep,
+                *objects,
+                "-o",
+                str(part / "image.elf"),
+            ]
+            + ["-Wl,--no-warn-rwx-segments", f"-Wl,-Map,{part / 'image.map'}"],
+            "link",
+        )
+        try:
+            part.replace(folder)
+        except OSError:  # another process was first
+            if not elf.exists():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return elf
