@@ -1,4 +1,4 @@
-"""The ``edgebnn`` command: finds the module of a command by name, and turns errors into one line and an exit code.
+"""The ``edgebnn`` command: finds a command's module by name, turns errors into one line and an exit code.
 
 Command modules are imported only when their command runs, so that ``edgebnn run`` never waits for PyTorch.
 """
@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("edgebnn.cli.run", "run", "Classify WAV or feature files with a converted model."),
     "targets": ("edgebnn.cli.targets", "targets", "List the processors a model can be converted for."),
     "train": ("edgebnn.cli.train", "train", "Train a network."),
-    "verify": ("edgebnn.cli.verify", "verify", "Compare every layer of two or more executions byte for byte."),
+    "verify": ("edgebnn.cli.verify", "verify", "Compare several executions of a model byte for byte."),
 }
 
 # Optional packages by the name they are imported under, and the extra that installs each.

@@ -1,4 +1,4 @@
-"""The output folder of ``edgebnn convert``: written beside its place and renamed, so that it is whole or absent."""
+"""The output folder of ``edgebnn convert``: written beside its place and renamed, so whole or absent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(folder: Path) -> None:
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir():
-        raise UsageError(f"{folder}: {parent} is a file, not a folder", "choose another output folder with -o")
+        raise UsageError(f"{folder}: {parent} is a file", "choose another output folder with -o")
 
 
 @contextmanager

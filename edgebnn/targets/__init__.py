@@ -36,7 +36,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Target:
-    """Reads the target ``name``. Raises UsageError, with the nearest name as the hint, where there is none."""
+    """Reads the target ``name``. UsageError, with the nearest name as the hint, where there is none."""
     known = names()
     if name not in known:
         near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)

@@ -1,0 +1,82 @@
+"""``edgebnn convert``: from a trained model to a folder of C."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgebnn import targets
+from edgebnn.cli import output as output_folder
+from edgebnn.cli.common import console, emit_json, json_option, say
+from edgebnn.errors import UsageError
+
+
+@click.command(epilog="Example: edgebnn convert examples/kws/kws.pt --target cortex-m4 -o build/kws")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--target", "target_name", required=True, metavar="NAME", help="A name of 'edgebnn targets'.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Output folder.")
+@click.option(
+    "--optimize",
+    type=click.Choice(["size", "speed"]),
+    default="speed",
+    show_default=True,
+    help="What to prefer where a kernel trades flash for speed.",
+)
+@click.option("--name", metavar="IDENT", help="C name of the model; default: the model's own.")
+@json_option
+def convert(
+    model: Path, target_name: str, output: Path, optimize: str, name: str | None, as_json: bool
+) -> None:
+    """Convert MODEL to C for a target: NAME.c, NAME.h, NAME.ebnn and report.json in the output folder."""
+    from edgebnn.converters import load_model
+    from edgebnn.emit import emit
+    from edgebnn.passes import lower
+    from edgebnn.plan import plan
+
+    target = targets.load(target_name)
+    if name is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
+        raise UsageError(f"--name '{name}' is not a C identifier", "use letters, digits and '_'")
+    output_folder.check(output)
+    graph = lower(load_model(model))
+    if name is not None:
+        graph = dataclasses.replace(graph, name=name)
+    planned = plan(graph, target, optimize=optimize)
+    with output_folder.replacing(output) as folder:
+        emit(planned, folder)
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    if as_json:
+        emit_json(report)
+    else:
+        _show(report)
+    say(f"wrote {output}")
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("layer", "kernel", "in", "weights", "out", "output", "MACs", "bytes", box=None)
+    for column in table.columns[-2:]:
+        column.justify = "right"
+    for layer in report["layers"]:
+        table.add_row(
+            layer["name"],
+            layer["kernel"].removeprefix("ebnn_"),
+            layer["in_dtype"],
+            layer["weight_dtype"] or "-",
+            layer["out_dtype"],
+            "x".join(map(str, layer["out_shape"])),
+            f"{layer['macs']:,}",
+            f"{layer['weight_bytes'] + layer['constant_bytes']:,}",
+        )
+    flash = report["flash"]
+    out = console()
+    out.print(table)
+    out.print(
+        f"{report['name']} for {report['target']}: weights {flash['weights']:,} + constants"
+        f" {flash['constants']:,} = {flash['total']:,} bytes of flash, arena {report['arena']:,} bytes of RAM"
+    )
