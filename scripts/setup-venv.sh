@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the virtual environment DIR and installs the requirements FILE and this checkout into it.
+# Makes the virtual environment DIR and installs the requirements FILE into it.
 # usage: setup-venv.sh DIR FILE
 set -eu
 venv=$1
@@ -34,4 +34,3 @@ echo "int main(void) { return 0; }" | "${CC:-gcc}" -x c -include stdint.h -o /de
 
 echo "installing $requirements into $venv (the first time takes some minutes)"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements"
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
