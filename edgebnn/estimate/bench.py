@@ -1,9 +1,9 @@
 """Measures any C function on an emulated Cortex-M: instructions, estimated cycles and a profile per function.
 
-From a shell (sources are compiled with -O3 unless --cflags says otherwise; every CALL runs in order, in the same
-memory):
+From a shell (sources are compiled with -O3 unless --cflags says otherwise; every CALL runs in order, in the
+same memory):
 
-    python -m edgebnn.estimate.bench kernel.c test.c -I cmsis_kernels/include --call "run_it(buf:4000, rand:64, 25)"
+    python -m edgebnn.estimate.bench kernel.c -I cmsis_kernels/include --call "run_it(buf:4000, rand:64, 25)"
 
 Arguments of a call: an integer, ``buf:SIZE`` (zeros), ``rand:SIZE[:SEED]``, ``file:PATH`` or ``sym:NAME``
 (an address in the image). From Python, ``Bench`` also fills parameter structs and checks guards:
@@ -56,11 +56,10 @@ class Result:
         t = self.trace
         lines = [f"{self.name}: status {t.status}, {t.instructions} instructions, {t.stack} bytes of stack"]
         if t.cycles:
-            lines.append(
-                f"  cycles {t.cycles.low} / {t.cycles.nominal} / {t.cycles.high} (low/nominal/high; {cost.LABEL})"
-            )
-        for function, (n, c) in self.profile.items():
-            cycles = f"{c.nominal:>12}" if t.cycles else ""
+            c = t.cycles
+            lines.append(f"  cycles {c.low} / {c.nominal} / {c.high} (low/nominal/high; {cost.LABEL})")
+        for function, (n, own) in self.profile.items():
+            cycles = f"{own.nominal:>12}" if t.cycles else ""
             lines.append(f"  {n:>12}{cycles}  {100 * n / max(t.instructions, 1):5.1f} %  {function}")
         return "\n".join(lines)
 
@@ -81,8 +80,8 @@ class Result:
 class Bench:
     """Sources linked into an image and a machine that runs it.
 
-    ``headers``: declare the structs for ``params``; by default the runtime's ebnn.h and ebnn_params.h next to the
-    first include folder that has them.
+    ``headers`` declare the structs for ``params``; by default they are ebnn.h and ebnn_params.h in the first
+    include folder that has them. ``watch`` checks every data access.
     """
 
     def __init__(
@@ -92,11 +91,13 @@ class Bench:
         flags: Sequence[str] = ("-O3",),
         includes: Sequence[Path | str] = (),
         headers: Sequence[Path] = (),
+        watch: bool = False,
     ) -> None:
         folders = [Path(i) for i in includes]
         self.elf = image.link([Path(s) for s in sources], cpu, folders, flags)
         self.machine = Machine(self.elf, cpu)
         self._guards: dict[int, int] = {}
+        self._watch = watch
         if not headers:
             found = next((f for f in folders if (f / "ebnn_params.h").exists()), None)
             headers = (found / "ebnn.h", found / "ebnn_params.h") if found else ()
@@ -132,7 +133,12 @@ class Bench:
         return self.params("ebnn_io_t", **values)
 
     def call(self, function: str, *args: int) -> Result:
-        """Calls a function and checks every guard. Raises MismatchError when a guard was overwritten."""
+        """Calls a function and checks every guard.
+
+        Raises MismatchError when a guard was overwritten or, with ``watch``, an access left the buffers.
+        """
+        if self._watch:
+            self.machine.watch([(at, size, True) for at, size in self._guards.items()])
         trace = self.machine.call(function, *args)
         for at, size in self._guards.items():
             if self.read(at - _GUARD_SIZE, _GUARD_SIZE) != _guard(at) or self.read(

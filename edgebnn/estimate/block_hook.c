@@ -1,7 +1,8 @@
 /*
- * Block hook of the instruction counter: unicorn calls block_hook() before each translated block it executes.
- * It counts executions per block and how often a block was left by a taken branch, that is, whenever the next
- * block does not start where this one ends. Compiled on first use and called by unicorn only, through its address.
+ * Hooks of the emulated machine, called by unicorn through their addresses. block_hook() runs before each
+ * translated block: it counts executions per block and how often a block was left by a taken branch, that is,
+ * whenever the next block does not start where this one ends. access_hook() runs at each data access: it notes
+ * the first one that is not wholly inside one of the allowed ranges.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -50,4 +51,57 @@ void block_hook(void *uc, uint64_t address, uint32_t size, void *user) {
     }
     state->dropped++;
     state->previous = 0;
+}
+
+/* Bytes start .. end - 1 may be read, and written if writable. Ranges are sorted and do not overlap. */
+typedef struct {
+    uint32_t start, end;
+    uint32_t writable;
+} range_t;
+
+typedef struct {
+    const range_t *ranges;
+    const block_state_t *blocks;
+    uint32_t n_ranges;
+    uint32_t last;       /* range of the last access: the next is likely there too */
+    uint32_t violations; /* accesses outside; the rest describes the first one */
+    uint32_t address;
+    uint32_t size;
+    uint32_t write;
+    uint32_t block; /* address of the code block that made it */
+    uint32_t reserved;
+} access_state_t;
+
+static int allowed(const range_t *range, uint32_t address, uint32_t size, int write) {
+    return address >= range->start && address < range->end && size <= range->end - address &&
+           (range->writable || !write);
+}
+
+void access_hook(void *uc, int kind, uint64_t address, int size, int64_t value, void *user) {
+    access_state_t *state = (access_state_t *)user;
+    const int write = kind == 17; /* UC_MEM_WRITE */
+    const uint32_t at = (uint32_t)address;
+    uint32_t low = 0, high = state->n_ranges;
+    (void)uc;
+    (void)value;
+
+    if (high != 0 && allowed(&state->ranges[state->last], at, (uint32_t)size, write))
+        return;
+    while (high - low > 1) { /* the last range that starts at or before the address */
+        const uint32_t middle = (low + high) / 2;
+        if (state->ranges[middle].start <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    if (high != 0 && allowed(&state->ranges[low], at, (uint32_t)size, write)) {
+        state->last = low;
+        return;
+    }
+    if (state->violations++ == 0) {
+        state->address = at;
+        state->size = (uint32_t)size;
+        state->write = (uint32_t)write;
+        state->block = state->blocks->previous ? state->blocks->previous->address : 0;
+    }
 }

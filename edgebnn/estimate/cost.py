@@ -17,8 +17,8 @@ store, register offset         1     1, 2  1, 2
 skipped in an IT block         1    as if executed
 =========================  =====  =======  ====
 
-On the M0+ only the multiplier differs: 1 cycle, or 32 in ``high`` (a chip may have either). The multiplier choice
-is the chip maker's; parts with the fast one are the common case.
+On the M0+ only the multiplier differs: 1 cycle, or 32 in ``high``. The choice is the chip maker's; parts with
+the fast one are the common case.
 """
 
 from __future__ import annotations
@@ -123,10 +123,8 @@ def _written(ins: capstone.CsInsn) -> set[int]:
 def _armv7m_block(code: bytes, address: int, dsp: bool) -> Cycles:
     """Cortex-M3 and M4. State between instructions: what the previous one loaded or computed."""
     low = nominal = high = 0
-    loaded: int | None = (
-        None  # destination of a directly preceding single load, which the next access pipelines with
-    )
-    computed: set[int] = set()  # registers written by a directly preceding data processing instruction
+    loaded: int | None = None  # destination of the single load just before: the next access pipelines with it
+    computed: set[int] = set()  # registers written by the data processing instruction just before
     predicated = 0  # instructions left in an IT block
     seen = 0
     for ins in _CAPSTONE.disasm(code, address):
@@ -193,11 +191,9 @@ def _armv6m_block(code: bytes, address: int) -> Cycles:
             cost = 2
         elif _is_multiple(ins):
             to_pc = any(op.type == arm.ARM_OP_REG and op.reg == arm.ARM_REG_PC for op in ins.operands)
-            cost = (
-                1 + _many(ins) + (1 if to_pc else 0)
-            )  # POP with the PC: 3 + N, of which 1 is the branch, below
+            cost = 1 + _many(ins) + (1 if to_pc else 0)  # POP with the PC: 3 + N, 1 of it the taken branch
         elif name == arm.ARM_INS_BL:
-            cost = 2  # 3 with the branch, below
+            cost = 2  # 3 with the taken branch
         elif name in (arm.ARM_INS_MRS, arm.ARM_INS_MSR, arm.ARM_INS_DMB, arm.ARM_INS_DSB, arm.ARM_INS_ISB):
             cost = 3
         nominal += cost
@@ -212,9 +208,9 @@ TABLES: dict[str, Table] = {
     "cortex-m3": Table("cortex-m3", _M3_SOURCE, Cycles(1, 2, 3), lambda c, a: _armv7m_block(c, a, dsp=False)),
     "cortex-m0plus": Table("cortex-m0plus", _M0_SOURCE, Cycles(1, 1, 1), _armv6m_block),
 }
-"""CPUs with a published table. The Cortex-M7 is superscalar and the M33 has no published table: instructions only."""
+"""CPUs with a published table. The M7 is superscalar, the M33 has no table: instructions only."""
 
 
 def block_cost(code: bytes, address: int, table: Table | None) -> BlockCost:
-    """Cost of the block ``code`` (Thumb, at ``address``); without a table the cycles are zero and mean nothing."""
+    """Cost of the block ``code`` (Thumb, at ``address``); without a table the cycles are zero."""
     return BlockCost(count_instructions(code), table.block(code, address) if table else Cycles())

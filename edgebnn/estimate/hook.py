@@ -1,4 +1,4 @@
-"""The C block hook: compiled with the host compiler on first use, kept in a cache folder.
+"""The C hooks: compiled with the host compiler on first use, kept in a cache folder.
 
 A Python hook would be called for every block and make a run some tens of times slower.
 """
@@ -44,6 +44,29 @@ class BlockState(ctypes.Structure):
     ]
 
 
+class Range(ctypes.Structure):
+    """``range_t``: bytes start .. end - 1 that may be read, and written if ``writable``."""
+
+    _fields_ = [("start", ctypes.c_uint32), ("end", ctypes.c_uint32), ("writable", ctypes.c_uint32)]
+
+
+class AccessState(ctypes.Structure):
+    """``access_state_t``."""
+
+    _fields_ = [
+        ("ranges", ctypes.c_void_p),
+        ("blocks", ctypes.c_void_p),
+        ("n_ranges", ctypes.c_uint32),
+        ("last", ctypes.c_uint32),
+        ("violations", ctypes.c_uint32),
+        ("address", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("write", ctypes.c_uint32),
+        ("block", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    ]
+
+
 def cache_folder() -> Path:
     """Folder for compiled hooks and linked images; EDGEBNN_CACHE overrides the user's cache folder."""
     chosen = os.environ.get("EDGEBNN_CACHE")
@@ -62,7 +85,7 @@ def cache_folder() -> Path:
 
 
 def load_hook() -> ctypes.CDLL:
-    """The hook as a library with the symbol ``block_hook``. Raises ToolchainError without a host C compiler."""
+    """The hooks as a library. Raises ToolchainError without a C compiler for the host."""
     text = _SOURCE.read_bytes()
     key = hashlib.sha256(text + sys.platform.encode() + " ".join(_FLAGS).encode()).hexdigest()[:16]
     library = cache_folder() / f"block_hook-{key}.so"

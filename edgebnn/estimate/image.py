@@ -1,4 +1,4 @@
-"""Links C sources into a bare-metal image that ``machine.Machine`` can call into: no startup code, no vectors."""
+"""Links C sources into a bare-metal image for ``machine.Machine``: no startup code, no vectors."""
 
 from __future__ import annotations
 

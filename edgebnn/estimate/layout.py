@@ -66,9 +66,9 @@ class Arm32:
     def pack(self, name: str, values: Mapping[str, Any], put: Put) -> bytes:
         """Bytes of the struct ``name``.
 
-        ``values``: field -> int, nested mapping, list (arrays), and for pointers None, an address (int), bytes or a
-        NumPy array (stored with ``put``). Fields left out are 0. Raises ModelError for an unknown field or a value
-        out of range.
+        ``values``: field -> int, nested mapping, list (arrays), and for pointers None, an address (int),
+        bytes or a NumPy array (stored with ``put``). Fields left out are 0. Raises ModelError for an unknown
+        field or a value out of range.
         """
         return self._pack(self._ffi.typeof(name), values, put, name)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
-from edgebnn.errors import ToolchainError, UsageError
+from edgebnn.errors import MismatchError, ToolchainError, UsageError
 from edgebnn.estimate import cost
-from edgebnn.estimate.hook import Block, BlockState, load_hook
+from edgebnn.estimate.hook import AccessState, Block, BlockState, Range, load_hook
 
 CPUS: dict[str, str] = {
     "cortex-m0plus": "UC_CPU_ARM_CORTEX_M0",
@@ -30,6 +31,7 @@ _TABLE_ENTRIES = 1 << 16
 _RAM_BASE = 0x20000000
 _RETURN = 0x1FFF0000  # return address: a page of its own, at the end of the executable code region
 _STACK_PAINT = 0xC5
+_STACK_LIMIT = 32 << 10  # bytes painted below the top; more stack than this is a fault of the code
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Machine:
         self._error = unicorn.UcError
         self.symbols: dict[str, Symbol] = {}
         self._mapped: set[int] = set()
+        self._segments: list[tuple[int, int, bool]] = []
         ram_end = _RAM_BASE
         self._map(_RAM_BASE, ram_size)
         self._map(_RETURN, _PAGE)
@@ -100,10 +103,11 @@ class Machine:
                 start, size = segment["p_vaddr"], segment["p_memsz"]
                 self._map(start, size)
                 self._uc.mem_write(start, segment.data())
+                self._segments.append((start, size, start >= _RAM_BASE))
                 if _RAM_BASE <= start < _RAM_BASE + ram_size:
                     ram_end = max(ram_end, start + size)
             table = image.get_section_by_name(".symtab")
-            for symbol in table.iter_symbols() if table is not None else ():
+            for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
                 kind = symbol["st_info"]["type"]
                 if symbol.name and not symbol.name.startswith("$") and symbol["st_shndx"] != "SHN_UNDEF":
                     address = symbol["st_value"] & ~1 if kind == "STT_FUNC" else symbol["st_value"]
@@ -112,7 +116,13 @@ class Machine:
         self._stack_top = _RAM_BASE + ram_size - 64
         self._next = (ram_end + 15) & ~15
         self._costs: dict[tuple[int, int], cost.BlockCost] = {}
-        self._install_hook(uclib, unicorn.UC_HOOK_BLOCK)
+        self._library = uclib
+        self._hooks = load_hook()
+        self._blocks = (Block * _TABLE_ENTRIES)()
+        self._state = BlockState(ctypes.addressof(self._blocks), None, 0, 0, _TABLE_ENTRIES - 1, 0)
+        self._access: AccessState | None = None
+        self._ranges: ctypes.Array[Range] | None = None
+        self._install(unicorn.UC_HOOK_BLOCK, self._hooks.block_hook, self._state)
         functions = sorted((s.address, s) for s in self.symbols.values() if s.function and s.size)
         self._starts = [address for address, _ in functions]
         self._functions = [symbol for _, symbol in functions]
@@ -123,24 +133,39 @@ class Machine:
                 self._uc.mem_map(page * _PAGE, _PAGE)
                 self._mapped.add(page)
 
-    def _install_hook(self, uclib: Any, kind: int) -> None:
-        self._hook = load_hook()
-        self._blocks = (Block * _TABLE_ENTRIES)()
-        self._state = BlockState(ctypes.addressof(self._blocks), None, 0, 0, _TABLE_ENTRIES - 1, 0)
+    def _install(self, kind: int, hook: Any, state: ctypes.Structure) -> None:
         handle = ctypes.c_size_t()
-        error = uclib.uc_hook_add(
+        error = self._library.uc_hook_add(
             self._uc._uch,
             ctypes.byref(handle),
             kind,
-            ctypes.cast(self._hook.block_hook, ctypes.c_void_p),
-            ctypes.c_void_p(ctypes.addressof(self._state)),
+            ctypes.cast(hook, ctypes.c_void_p),
+            ctypes.c_void_p(ctypes.addressof(state)),
             ctypes.c_uint64(1),
             ctypes.c_uint64(0),
         )
         if error:
-            raise ToolchainError(
-                f"estimate: unicorn refuses the block hook (error {error})", "use unicorn 2.x"
+            raise ToolchainError(f"estimate: unicorn refuses a hook (error {error})", "use unicorn 2")
+
+    def watch(self, ranges: Sequence[tuple[int, int, bool]]) -> None:
+        """From now on ``call`` raises MismatchError at an access outside ``ranges`` (address, size, writable).
+
+        The image's own segments (code read-only) and the stack are always allowed. A watched run is several
+        times slower; its counts are the same.
+        """
+        import unicorn
+
+        stack = (self._stack_top - _STACK_LIMIT, _STACK_LIMIT + 64, True)
+        every = sorted([*self._segments, stack, *((a, n, w) for a, n, w in ranges if n)])
+        self._ranges = (Range * len(every))(*(Range(a, a + n, int(w)) for a, n, w in every))
+        if self._access is None:
+            self._access = AccessState()
+            self._install(
+                unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, self._hooks.access_hook, self._access
             )
+        self._access.ranges = ctypes.addressof(self._ranges)
+        self._access.blocks = ctypes.addressof(self._state)
+        self._access.n_ranges, self._access.last = len(every), 0
 
     # Memory
 
@@ -195,11 +220,11 @@ class Machine:
 
     # Running
 
-    def call(self, function: str | int, *args: int, stack_limit: int = 32 << 10) -> Trace:
+    def call(self, function: str | int, *args: int) -> Trace:
         """Calls a function (symbol or address) with 32-bit arguments and returns what it executed.
 
-        The trace's ``status`` is the signed r0; ``stack`` the bytes of stack written (the lowest of ``stack_limit``
-        painted bytes that changed), without stacked arguments. Raises ToolchainError when the code faults.
+        The trace's ``status`` is the signed r0; ``stack`` the bytes of stack used (down to the lowest of
+        the painted bytes that changed), without arguments. Raises ToolchainError when the code faults.
         """
         c = self._const
         target = self.address(function) if isinstance(function, str) else function
@@ -207,14 +232,16 @@ class Machine:
         top = self._stack_top - 4 * ((len(stacked) + 1) // 2 * 2)
         for i, value in enumerate(stacked):
             self.write(top + 4 * i, struct.pack("<I", value & 0xFFFFFFFF))
-        self.write(top - stack_limit, bytes([_STACK_PAINT]) * stack_limit)
+        self.write(top - _STACK_LIMIT, bytes([_STACK_PAINT]) * _STACK_LIMIT)
         registers = (c.UC_ARM_REG_R0, c.UC_ARM_REG_R1, c.UC_ARM_REG_R2, c.UC_ARM_REG_R3)
-        for register, value in zip(registers, args):
+        for register, value in zip(registers, args, strict=False):
             self._uc.reg_write(register, value & 0xFFFFFFFF)
         self._uc.reg_write(c.UC_ARM_REG_SP, top)
         self._uc.reg_write(c.UC_ARM_REG_LR, _RETURN | 1)
         ctypes.memset(self._blocks, 0, ctypes.sizeof(self._blocks))
         self._state.previous, self._state.dropped, self._state.executed = None, 0, 0
+        if self._access is not None:
+            self._access.violations = 0
         try:
             self._uc.emu_start(target | 1, _RETURN)
         except self._error as e:
@@ -228,10 +255,26 @@ class Machine:
             raise ToolchainError(
                 "estimate: more distinct code blocks than the counter holds", "report this as a bug"
             )
-        painted = self.read(top - stack_limit, stack_limit)
+        if self._access is not None and self._access.violations:
+            raise MismatchError(self._violation(self._access))
+        painted = self.read(top - _STACK_LIMIT, _STACK_LIMIT)
         untouched = len(painted) - len(painted.lstrip(bytes([_STACK_PAINT])))
         status = self._uc.reg_read(c.UC_ARM_REG_R0)
-        return self._trace(status - (1 << 32) if status >> 31 else status, stack_limit - untouched)
+        return self._trace(status - (1 << 32) if status >> 31 else status, _STACK_LIMIT - untouched)
+
+    def _violation(self, access: AccessState) -> str:
+        culprit = self.function_at(access.block)
+        name = culprit.name if culprit else f"{access.block:#x}"
+        verb = "writes" if access.write else "reads"
+        near = [r for r in self._ranges or () if r.start <= access.address]
+        where = (
+            f"{access.address - near[-1].start} bytes into a buffer of {near[-1].end - near[-1].start}"
+            if near
+            else ""
+        )
+        return (
+            f"{name}: {verb} {access.size} bytes at {access.address:#x}, outside its buffers {where}".rstrip()
+        )
 
     def _trace(self, status: int, stack: int) -> Trace:
         runs = []
@@ -264,7 +307,7 @@ class Machine:
         return self._costs[key]
 
     def profile(self, trace: Trace) -> dict[str, tuple[int, cost.Cycles]]:
-        """Instructions and cycles per function of a trace (a function's own, not its callees'), most first."""
+        """Instructions and cycles of each function itself, without its callees, most first."""
         out: dict[str, tuple[int, cost.Cycles]] = {}
         for run in trace.blocks:
             symbol = self.function_at(run.address)
