@@ -1,7 +1,8 @@
 """Audio front ends, NumPy only: what turns a recording into the int8 features a network reads.
 
-A front end is named in a model's metadata by its parameters, ``{"name": "mfcc49x10", ...}``; ``from_dict`` makes it
-again from them, so that a deployed model carries all it needs to classify a WAV file.
+A front end is named in a model's metadata by its parameters, ``{"name": "mfcc49x10", ...}``;
+``from_dict`` makes it again from them, so that a deployed model carries all it needs to classify a WAV
+file.
 """
 
 from __future__ import annotations

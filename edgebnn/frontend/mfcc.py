@@ -1,7 +1,8 @@
 """MFCC front end of the MLPerf Tiny keyword-spotting task: one second of audio -> 49 x 10 int8 features.
 
-Source: Banbury et al., "MLPerf Tiny Benchmark" (2021), reference keyword-spotting front end (a TensorFlow graph); the
-constants below reproduce its int8 features bit for bit, except where the reference wraps around and this clamps.
+Source: Banbury et al., "MLPerf Tiny Benchmark" (2021), reference keyword-spotting front end (a TensorFlow
+graph); the constants below reproduce its int8 features bit for bit, except where the reference wraps
+around and this clamps.
 """
 
 from __future__ import annotations
@@ -112,10 +113,10 @@ class Mfcc:
     def mfcc(self, audio: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Real-valued coefficients, [frames, coefficients], of one clip.
 
-        ``audio``: one-dimensional int16 or float samples; only ratios matter, as the clip is divided by its largest
-        sample (not by its largest magnitude: so does the reference). A clip whose largest sample is 0 is scaled as
-        16-bit PCM instead. Shorter clips are zero-padded at the end, longer ones cut to ``clip_samples``.
-        Raises UsageError for an array that is not one-dimensional or not finite.
+        ``audio``: one-dimensional int16 or float samples; only ratios matter, as the clip is divided by
+        its largest sample (not by its largest magnitude: so does the reference). A clip whose largest
+        sample is 0 is scaled as 16-bit PCM instead. Shorter clips are zero-padded at the end, longer ones
+        cut to ``clip_samples``. Raises UsageError for an array that is not one-dimensional or not finite.
         """
         c = self.config
         x = np.asarray(audio)
@@ -135,9 +136,12 @@ class Mfcc:
         return np.log(magnitude @ self._mel + c.log_offset) @ self._dct
 
     def __call__(self, audio: npt.ArrayLike) -> npt.NDArray[np.int8]:
-        """int8 features, [frames, coefficients, 1] (H x W x C), of one clip: trunc(f / scale + zero_point), clamped."""
+        """int8 features, [frames, coefficients, 1] (H x W x C), of one clip: trunc(f / scale +
+        zero_point), clamped.
+        """
         c = self.config
-        # Silent frames have coefficients of exactly 0 in real arithmetic; rounding error must not make them -0.
+        # Silent frames have coefficients of exactly 0 in real arithmetic; rounding error must not make
+        # them -0.
         q = np.trunc(np.round(self.mfcc(audio) / c.scale + c.zero_point, 9))
         return np.clip(q, -128, 127).astype(np.int8)[:, :, None]
 

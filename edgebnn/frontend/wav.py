@@ -1,4 +1,6 @@
-"""WAV files: mono 16-bit PCM in, int16 samples out. Everything else is refused with a typed, one-line error."""
+"""WAV files: mono 16-bit PCM in, int16 samples out. Everything else is refused with a typed, one-line
+error.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from edgebnn.errors import UsageError
 def read_wav(path: str | Path, sample_rate: int = 16000) -> npt.NDArray[np.int16]:
     """Samples of a mono 16-bit PCM WAV file, [n] int16, n as in the file.
 
-    Raises UsageError if the file is missing, not a PCM WAV file, truncated, empty, or of another sample rate, channel
-    count or sample width.
+    Raises UsageError if the file is missing, not a PCM WAV file, truncated, empty, or of another sample
+    rate, channel count or sample width.
     """
     path = Path(path)
     convert = f"convert it: ffmpeg -i {path.name} -ar {sample_rate} -ac 1 -c:a pcm_s16le out.wav"

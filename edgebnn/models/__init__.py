@@ -1,0 +1,54 @@
+"""Networks by name: ``build({"name": "kws1d", ...})`` gives the module of an architecture description.
+
+An architecture is a dict of plain values, stored in checkpoints; what it leaves out has the default of
+the class. ``ARCHITECTURES`` lists the known names. Every network has ``arch`` (the complete dict) and
+``export_ir(builder)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any
+
+from edgebnn.errors import ModelError
+from edgebnn.models.dscnn import DsCnn, DsCnnConfig
+from edgebnn.models.kws1d import Kws1d, Kws1dConfig
+from edgebnn.models.network import InputSpec, Network
+from edgebnn.train.layers import name_layers
+
+__all__ = ["ARCHITECTURES", "InputSpec", "Network", "build"]
+
+ARCHITECTURES: dict[str, tuple[type[Any], type[Network]]] = {
+    "kws1d": (Kws1dConfig, Kws1d),
+    "dscnn": (DsCnnConfig, DsCnn),
+}
+
+
+def build(arch: dict[str, Any]) -> Network:
+    """Network of an architecture description, with fresh weights.
+
+    Raises ModelError for an unknown name (and suggests the nearest), an unknown key or a value of the
+    wrong type.
+    """
+    values = dict(arch) if isinstance(arch, dict) else {}
+    name = values.pop("name", None)
+    if name not in ARCHITECTURES:
+        near = difflib.get_close_matches(str(name), ARCHITECTURES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
+        raise ModelError(f"unknown architecture {name!r}", hint=hint)
+    config_class, network_class = ARCHITECTURES[name]
+    if isinstance(values.get("input"), dict):
+        values["input"] = InputSpec.from_dict(values["input"])
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    for key, value in values.items():
+        if key not in fields:
+            raise ModelError(f"architecture {name}: unknown key {key!r}", hint=f"known: {', '.join(fields)}")
+        expected = type(fields[key].default)
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise ModelError(f"architecture {name}: {key} must be {expected.__name__}, got {value!r}")
+        if isinstance(value, int) and not 0 < value <= 65535:
+            raise ModelError(f"architecture {name}: {key} = {value} is out of range")
+    network = network_class(config_class(**values))
+    name_layers(network)
+    return network

@@ -1,0 +1,82 @@
+"""DS-CNN, the depthwise-separable baseline of MLPerf Tiny keyword spotting, in FP32 or INT8.
+
+Source: Zhang et al., "Hello Edge: Keyword Spotting on Microcontrollers" (2017); MLPerf Tiny's reference
+model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from edgebnn.models.network import InputSpec, Network
+from edgebnn.train.layers import BatchNorm, Conv2d, DepthwiseConv2d, GlobalAvgPool, Linear, ReLU, same_pads
+from edgebnn.train.quantizers import activation_quantizer
+
+
+@dataclass(frozen=True)
+class DsCnnConfig:
+    """``weight`` and ``act`` of all layers: "float" both, or "int8" and "int8:unsigned"."""
+
+    channels: int = 64
+    blocks: int = 4
+    weight: str = "float"
+    act: str = "float"
+    classes: int = 12
+    input: InputSpec = field(default=InputSpec())
+
+
+class ConvNormReLU(nn.Module):
+    """Convolution -> batch norm -> ReLU -> activation quantiser."""
+
+    def __init__(self, conv: Conv2d, channels: int, act: str) -> None:
+        super().__init__()
+        self.conv, self.norm, self.relu = conv, BatchNorm(channels), ReLU()
+        self.quant = activation_quantizer(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.quant(self.relu(self.norm(self.conv(x))))
+        return y
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        x = self.norm.export_ir(b, self.conv.export_ir(b, x))
+        return self.quant.export_ir(b, self.relu.export_ir(b, x))
+
+
+class DsCnn(Network):
+    """Conv 10x4 stride 2, then depthwise 3x3 and pointwise pairs, mean, dense: [N, 1, 49, 10] -> logits."""
+
+    architecture = "dscnn"
+
+    def __init__(self, config: DsCnnConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, spec, w, a = config.channels, config.input, config.weight, config.act
+        pads = same_pads((spec.height, spec.width), (10, 4), (2, 2))
+        stem = Conv2d(spec.channels, c, (10, 4), stride=(2, 2), pads=pads, weight=w)
+        layers = [ConvNormReLU(stem, c, a)]
+        for _ in range(config.blocks):
+            layers.append(ConvNormReLU(DepthwiseConv2d(c, (3, 3), weight=w), c, a))
+            layers.append(ConvNormReLU(Conv2d(c, c, (1, 1), weight=w), c, a))
+        self.layers = nn.ModuleList(layers)
+        self.pool = GlobalAvgPool()
+        self.pool_quant = activation_quantizer(a)
+        self.head = Linear(c, config.classes, weight=w)
+        self.logits = activation_quantizer("float" if a == "float" else "int8")
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        y: Tensor = self.logits(self.head(self.pool_quant(self.pool(x))))
+        return y
+
+    def export_ir(self, b: Any) -> Any:
+        x = b.input(tuple(self.input.shape), self.input.scale, self.input.zero_point)
+        for layer in self.layers:
+            assert isinstance(layer, ConvNormReLU)
+            x = layer.export_ir(b, x)
+        x = self.pool_quant.export_ir(b, self.pool.export_ir(b, x))
+        x = self.logits.export_ir(b, self.head.export_ir(b, x))
+        return b.output(b.softmax(x))

@@ -1,0 +1,1 @@
+"""Quantisation-aware training with PyTorch: quantisers, layers, data and the training loop."""

@@ -1,0 +1,221 @@
+"""Layers that train with fake quantisation and export themselves to the converter's graph builder.
+
+Tensors are N x C x H x W, weights [out_c, in_c / groups, kernel_h, kernel_w]; the builder gets codes as
+[out_c, kernel_h, kernel_w, in_c / groups]. Each layer has ``export_ir(b, x)``, which appends it to
+builder ``b`` after value ``x`` and returns its output value. ``name`` is the layer's name in the model;
+``name_layers`` sets it. In evaluation mode the forward pass has the integer model's semantics up to
+float32 rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgebnn.errors import ModelError, UsageError
+from edgebnn.train.quantizers import activation_quantizer, weight_quantizer
+
+Pads = tuple[int, int, int, int]  # top, bottom, left, right
+
+
+def same_pads(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Pads:
+    """TensorFlow's "same" padding for an input of ``size`` (H, W): output is ceil(size / stride)."""
+    pads = []
+    for n, k, s in zip(size, kernel, stride, strict=True):
+        total = max(((n + s - 1) // s - 1) * s + k - n, 0)
+        pads += [total // 2, total - total // 2]
+    return pads[0], pads[1], pads[2], pads[3]
+
+
+def name_layers(model: nn.Module) -> None:
+    """Sets ``name`` of every sub-module to its dotted path in ``model``."""
+    for path, module in model.named_modules():
+        if path:
+            module.name = path
+
+
+def _conv2d(x: Tensor, w: Tensor, stride: tuple[int, int], dilation: tuple[int, int], groups: int) -> Tensor:
+    if x.shape[3] == 1 and w.shape[3] == 1:
+        # A convolution along H alone: the same numbers with H as the innermost axis, which PyTorch runs
+        # faster.
+        y = F.conv2d(
+            x.transpose(2, 3), w.transpose(2, 3), stride=stride[::-1], dilation=dilation[::-1], groups=groups
+        )
+        return y.transpose(2, 3)
+    return F.conv2d(x, w, stride=stride, dilation=dilation, groups=groups)
+
+
+class Conv2d(nn.Module):
+    """2-D convolution of quantised weights, optionally quantising its input first.
+
+    ``weight`` and ``act`` are quantiser names (``edgebnn.train.quantizers``); ``act=None`` takes the
+    input as it is. ``pads`` defaults to "same" at stride 1. ``pad_mode`` "zero" leaves padded taps out;
+    "one" (b1 inputs only) pads with +1. ``groups`` is 1, or ``in_c`` for a depthwise convolution.
+    """
+
+    name = ""
+
+    def __init__(
+        self,
+        in_c: int,
+        out_c: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        pads: Pads | None = None,
+        pad_mode: Literal["zero", "one"] = "zero",
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+        weight: str = "binary",
+        act: str | None = None,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        if groups not in (1, in_c):
+            raise UsageError(f"convolution with {groups} groups", hint=f"groups must be 1 or in_c ({in_c})")
+        self.stride, self.dilation, self.groups, self.pad_mode = stride, dilation, groups, pad_mode
+        extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+        self.pads = (
+            pads if pads is not None else same_pads((extent[0], extent[1]), (extent[0], extent[1]), (1, 1))
+        )
+        self.weight = nn.Parameter(torch.empty(out_c, in_c // groups, *kernel))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        self.bias = nn.Parameter(torch.zeros(out_c)) if bias else None
+        self.weight_quantizer = weight_quantizer(weight, out_c)
+        self.act = activation_quantizer(act) if act else None
+        if pad_mode == "one" and (self.act is None or self.act.dtype != "b1"):
+            raise UsageError("padding with +1 needs a b1 input", hint="use act='sign' or pad_mode='zero'")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.act is not None:
+            x = self.act(x)
+        if any(self.pads):
+            top, bottom, left, right = self.pads
+            value = float(self.act.scale()) if self.act is not None and self.pad_mode == "one" else 0.0
+            x = F.pad(x, (left, right, top, bottom), value=value)
+        y = _conv2d(x, self.weight_quantizer(self.weight), self.stride, self.dilation, self.groups)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        _check_deployable(self, self.name)
+        if self.act is not None:
+            x = self.act.export_ir(b, x)
+        codes, scale = self.weight_quantizer.codes(self.weight)
+        x = b.conv(
+            x,
+            np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
+            scale,
+            self.weight_quantizer.kind,
+            stride=self.stride,
+            pads=self.pads,
+            pad_mode=self.pad_mode,
+            dilation=self.dilation,
+            groups=self.groups,
+            name=self.name,
+        )
+        return x if self.bias is None else _export_bias(b, x, self.bias, self.name)
+
+
+class DepthwiseConv2d(Conv2d):
+    """Depthwise convolution: one kernel per channel. Arguments as of ``Conv2d``."""
+
+    def __init__(self, channels: int, kernel: tuple[int, int], **keywords: Any) -> None:
+        super().__init__(channels, channels, kernel, groups=channels, **keywords)
+
+
+class Linear(nn.Module):
+    """Dense layer of quantised weights [out, in], optionally quantising its input [N, in] first."""
+
+    name = ""
+
+    def __init__(
+        self, in_c: int, out_c: int, *, weight: str = "int8", act: str | None = None, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_c, in_c))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        self.bias = nn.Parameter(torch.zeros(out_c)) if bias else None
+        self.weight_quantizer = weight_quantizer(weight, out_c)
+        self.act = activation_quantizer(act) if act else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.act is not None:
+            x = self.act(x)
+        return F.linear(x, self.weight_quantizer(self.weight), self.bias)
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        _check_deployable(self, self.name)
+        if self.act is not None:
+            x = self.act.export_ir(b, x)
+        codes, scale = self.weight_quantizer.codes(self.weight)
+        x = b.dense(x, codes, scale, self.weight_quantizer.kind, name=self.name)
+        return x if self.bias is None else _export_bias(b, x, self.bias, self.name)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over N, H and W; at inference an affine per channel."""
+
+    name = ""
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        mean, var = _float64(self.running_mean), _float64(self.running_var)
+        gain = _float64(self.weight) / np.sqrt(var + self.eps)
+        return b.affine(x, gain, _float64(self.bias) - mean * gain, name=self.name)
+
+
+class Affine(nn.Module):
+    """Learned gain and bias per channel: y = gain * x + bias."""
+
+    name = ""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain[:, None, None] + self.bias[:, None, None]
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        return b.affine(x, _float64(self.gain), _float64(self.bias), name=self.name)
+
+
+class ReLU(nn.ReLU):
+    """max(x, 0)."""
+
+    name = ""
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        return b.relu(x)
+
+
+class GlobalAvgPool(nn.Module):
+    """Mean over H and W, [N, C, H, W] -> [N, C]."""
+
+    name = ""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        return b.global_avg_pool(x, name=self.name)
+
+
+def _float64(x: Tensor | None) -> np.ndarray:
+    assert x is not None
+    return x.detach().to(torch.float64).cpu().numpy()
+
+
+def _export_bias(b: Any, x: Any, bias: Tensor, name: str) -> Any:
+    return b.affine(x, np.ones(bias.numel()), _float64(bias), name=f"{name}.bias")
+
+
+def _check_deployable(layer: Conv2d | Linear, name: str) -> None:
+    if layer.weight_quantizer.kind == "float":
+        raise ModelError(
+            f"layer {name}: weights are float", hint="train it with int8, binary or ternary weights"
+        )

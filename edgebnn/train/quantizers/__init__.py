@@ -1,0 +1,70 @@
+"""Quantisers by name: ``weight_quantizer("binary", out_channels)``, ``activation_quantizer("lsq:2")``.
+
+A name may carry an argument after a colon, the number of bits for instance. ``WEIGHTS`` and
+``ACTIVATIONS`` list the known ones; each class states its formula, pseudo-gradient, source and what it
+becomes on the device.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from edgebnn.errors import UsageError
+from edgebnn.train.quantizers.activations import FloatActivation, Int8Activation, Lsq, Sign
+from edgebnn.train.quantizers.base import ActivationQuantizer, WeightQuantizer
+from edgebnn.train.quantizers.weights import Binary, FloatWeights, Int8Weights, Twn
+
+__all__ = [
+    "ACTIVATIONS",
+    "WEIGHTS",
+    "ActivationQuantizer",
+    "WeightQuantizer",
+    "activation_quantizer",
+    "weight_quantizer",
+]
+
+WEIGHTS: dict[str, type[WeightQuantizer]] = {
+    "float": FloatWeights,
+    "binary": Binary,
+    "twn": Twn,
+    "int8": Int8Weights,
+}
+
+ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {
+    "float": FloatActivation,
+    "sign": Sign,
+    "lsq": Lsq,
+    "int8": Int8Activation,
+}
+
+
+def _lookup(spec: str, known: dict[str, Any], what: str) -> tuple[Any, list[str]]:
+    name, *arguments = str(spec).split(":")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        raise UsageError(f"unknown {what} quantiser {name!r}", hint=hint)
+    return known[name], arguments
+
+
+def _make(spec: str, known: dict[str, Any], what: str, *leading: Any) -> Any:
+    cls, arguments = _lookup(spec, known, what)
+    try:
+        return cls(*leading, *arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} quantiser {spec!r}: bad argument ({error})") from None
+
+
+def weight_quantizer(spec: str, out_channels: int) -> WeightQuantizer:
+    """Weight quantiser by name for a layer of ``out_channels``. Raises UsageError and suggests the
+    nearest name.
+    """
+    made: WeightQuantizer = _make(spec, WEIGHTS, "weight", out_channels)
+    return made
+
+
+def activation_quantizer(spec: str) -> ActivationQuantizer:
+    """Activation quantiser by name. Raises UsageError and suggests the nearest name."""
+    made: ActivationQuantizer = _make(spec, ACTIVATIONS, "activation")
+    return made
