@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from pathlib import Path
 from typing import Any
 
 from edgebnn.errors import ModelError
 from edgebnn.models.dscnn import DsCnn, DsCnnConfig
 from edgebnn.models.kws1d import Kws1d, Kws1dConfig
-from edgebnn.models.network import InputSpec, Network
+from edgebnn.train.checkpoint import Checkpoint, read
 from edgebnn.train.layers import name_layers
+from edgebnn.train.network import InputSpec, Network
 
-__all__ = ["ARCHITECTURES", "InputSpec", "Network", "build"]
+__all__ = ["ARCHITECTURES", "Checkpoint", "InputSpec", "Network", "build", "load"]
 
 ARCHITECTURES: dict[str, tuple[type[Any], type[Network]]] = {
     "kws1d": (Kws1dConfig, Kws1d),
@@ -52,3 +54,29 @@ def build(arch: dict[str, Any]) -> Network:
     network = network_class(config_class(**values))
     name_layers(network)
     return network
+
+
+def load(path: Path) -> Checkpoint:
+    """Checkpoint of a file, its network built and in evaluation mode.
+
+    Raises UsageError for a missing file, ModelError for one that is damaged or does not fit its architecture.
+    """
+    data = read(path)
+    network = build(data["arch"])
+    try:
+        network.load_state_dict(data["state_dict"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path}: weights do not fit the architecture ({reason})") from None
+    classes = getattr(network.config, "classes", None)
+    if classes is not None and len(data["labels"]) != classes:
+        raise ModelError(f"{path}: {len(data['labels'])} labels for {classes} classes")
+    network.eval()
+    metrics = data.get("metrics")
+    return Checkpoint(
+        network,
+        data["labels"],
+        data.get("frontend"),
+        metrics if isinstance(metrics, dict) else {},
+        data.get("training") if isinstance(data.get("training"), dict) else None,
+    )

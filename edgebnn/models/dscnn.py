@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgebnn.models.network import InputSpec, Network
 from edgebnn.train.layers import BatchNorm, Conv2d, DepthwiseConv2d, GlobalAvgPool, Linear, ReLU, same_pads
+from edgebnn.train.network import InputSpec, Network
 from edgebnn.train.quantizers import activation_quantizer
 
 

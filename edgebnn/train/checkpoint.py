@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from edgebnn.errors import ModelError, UsageError
-from edgebnn.models import Network, build
 from edgebnn.train.layers import Conv2d, Linear
+from edgebnn.train.network import Network
 
 FORMAT, VERSION = "edgebnn-checkpoint", 1
 
@@ -111,26 +111,3 @@ def read(path: Path) -> dict[str, Any]:
     if frontend is not None and not isinstance(frontend, dict):
         raise ModelError(f"{path}: front-end parameters are not a dict")
     return data
-
-
-def load(path: Path) -> Checkpoint:
-    """Checkpoint of a file, its network built and in evaluation mode. Raises as ``read`` does."""
-    data = read(path)
-    network = build(data["arch"])
-    try:
-        network.load_state_dict(data["state_dict"])
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path}: weights do not fit the architecture ({reason})") from None
-    classes = getattr(network.config, "classes", None)
-    if classes is not None and len(data["labels"]) != classes:
-        raise ModelError(f"{path}: {len(data['labels'])} labels for {classes} classes")
-    network.eval()
-    metrics = data.get("metrics")
-    return Checkpoint(
-        network,
-        data["labels"],
-        data.get("frontend"),
-        metrics if isinstance(metrics, dict) else {},
-        data.get("training") if isinstance(data.get("training"), dict) else None,
-    )
