@@ -1,4 +1,4 @@
-"""``make demo``: the shipped keyword spotter from checkpoint to an emulated Cortex-M4, with a summary at the end."""
+"""``make demo``: the shipped keyword spotter, from its checkpoint to an emulated Cortex-M4."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "examples" / "kws" / "kws.pt"
-BUILD = ROOT / "build" / "kws"
-WAV = ROOT / "build" / "demo.wav"
+# Relative to the checkout, where every step runs, so that the commands read as a user would type them.
+MODEL = Path("examples/kws/kws.pt")
+BUILD = Path("build/kws")
+WAV = Path("build/demo.wav")
 BOARD = "mps2-an386"
 
 
@@ -25,9 +26,8 @@ def edgebnn(*args: str | Path) -> dict[str, Any]:
     """Runs ``edgebnn ARGS --json`` and returns its document; ends the demo with its exit code if it fails."""
     words = ["edgebnn", *map(str, args)]
     print("\n$ " + " ".join(words), flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", *words, "--json"], stdout=subprocess.PIPE, cwd=ROOT, check=False
-    )
+    command = [sys.executable, "-m", *words, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         sys.exit(done.returncode)
     return dict(json.loads(done.stdout))
@@ -60,19 +60,18 @@ def write_wav() -> str:
 
 
 def main() -> None:
-    report = edgebnn(
-        "convert", MODEL.relative_to(ROOT), "--target", "cortex-m4", "-o", BUILD.relative_to(ROOT)
-    )
+    os.chdir(ROOT)
+    report = edgebnn("convert", MODEL, "--target", "cortex-m4", "-o", BUILD)
     clip = write_wav()
     began = time.perf_counter()
-    answer = edgebnn("run", BUILD.relative_to(ROOT) / f"{report['name']}.ebnn", WAV.relative_to(ROOT))
+    answer = edgebnn("run", BUILD / f"{report['name']}.ebnn", WAV)
     seconds = time.perf_counter() - began
 
     missing = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if shutil.which(tool) is None]
     profile = None
     if not missing:
-        edgebnn("build", BUILD.relative_to(ROOT), "--board", BOARD)
-        profile = edgebnn("profile", BUILD.relative_to(ROOT), "--emulate", BOARD)
+        edgebnn("build", BUILD, "--board", BOARD)
+        profile = edgebnn("profile", BUILD, "--emulate", BOARD)
 
     flash = report["flash"]
     macs = sum(layer["macs"] for layer in report["layers"])

@@ -29,7 +29,7 @@ def load(path: Path, graph: Graph) -> Int8:
 
 
 def load_dataset(path: Path, graph: Graph) -> tuple[Int8, npt.NDArray[np.int64] | None]:
-    """Inputs and labels of an ``.npz`` file: ``features`` or ``x``; ``label`` or ``y`` [N], None if absent."""
+    """Inputs and labels of an ``.npz`` file: ``features`` or ``x``; ``label`` or ``y`` [N], or None."""
     archive = _numpy(path)
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise UsageError(f"{path}: not an .npz file", "save it with numpy.savez(file, x=..., y=...)")

@@ -1,0 +1,175 @@
+"""The command line: start-up, help, and the JSON documents other tools rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebnn import ir, targets
+from edgebnn.cli import COMMANDS, cli, main
+from edgebnn.ir import reference
+
+
+def call(*args: str | Path) -> int:
+    """Runs the command line in this process and returns its exit code."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(arg) for arg in args])
+    return int(stop.value.code or 0)
+
+
+def python(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *args], capture_output=True, text=True, env={**os.environ, **env}, check=False
+    )
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(name, "--help") == 0
+    text = capsys.readouterr().out
+    assert f"edgebnn {name} " in text
+    assert "Example: edgebnn" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_line_of_the_table_is_the_commands_own(name: str) -> None:
+    command = cli.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None and command.name == name
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version") == 0
+    assert capsys.readouterr().out.startswith("edgebnn, version ")
+
+
+def test_help_starts_fast_and_imports_little() -> None:
+    code = "import sys, edgebnn.cli\ntry: edgebnn.cli.main(['--help'])\nexcept SystemExit: pass\n"
+    done = python("-c", code + "print([m for m in ('numpy', 'torch', 'rich', 'cffi') if m in sys.modules])")
+    assert done.stdout.splitlines()[-1] == "[]"
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        python("-m", "edgebnn", "--help")
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.4
+
+
+def test_targets_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("targets", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)["targets"]
+    assert [target["name"] for target in listed] == targets.names()
+    assert {"cortex-m0", "cortex-m4", "cortex-m55", "host"} <= set(targets.names())
+
+
+def test_run_json_agrees_with_the_reference(
+    tiny_graph: ir.Graph, tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(1).integers(-128, 128, (3, 6, 5, 3)).astype(np.int8)
+    np.save(tmp_path / "one.npy", x[0])
+    np.save(tmp_path / "all.npy", x)
+    expected = [reference.run(tiny_graph, clip)[tiny_graph.output].ravel() for clip in x]
+    labels = tiny_graph.meta["labels"]
+
+    assert call("run", tiny_ebnn, tmp_path / "one.npy", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {"label", "index", "scores"}
+    assert answer["index"] == int(expected[0].argmax())
+    assert answer["label"] == labels[answer["index"]]
+    assert answer["scores"] == pytest.approx(((expected[0] + 128) / 256).tolist(), abs=1e-6)
+
+    assert call("run", tiny_ebnn, tmp_path / "all.npy", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["index"] for row in answer["results"]] == [int(y.argmax()) for y in expected]
+    assert answer["results"][0]["label"] == answer["label"]
+
+
+def test_eval_json(
+    tiny_graph: ir.Graph, tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(2).integers(-128, 128, (10, 6, 5, 3)).astype(np.int8)
+    y = np.array([reference.run(tiny_graph, clip)[tiny_graph.output].argmax() for clip in x])
+    y[:4] = (y[:4] + 1) % 4
+    for names in (("features", "label"), ("x", "y")):
+        np.savez(tmp_path / "data.npz", **dict(zip(names, (x, y), strict=True)))
+        assert call("eval", tiny_ebnn, "--data", tmp_path / "data.npz", "--json") == 0
+        assert json.loads(capsys.readouterr().out) == {"accuracy": 0.6, "n": 10}
+
+
+def test_run_works_without_torch_and_quickly(tiny_ebnn: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((6, 5, 3), np.int8))
+    block = "import sys; sys.modules['torch'] = None; from edgebnn.cli import main; main(sys.argv[1:])"
+    done = python("-c", block, "run", str(tiny_ebnn), str(tmp_path / "x.npy"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {"label", "index", "scores"}
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        python("-m", "edgebnn", "run", str(tiny_ebnn), str(tmp_path / "x.npy"))
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.5
+
+
+def test_convert_writes_the_promised_folder(
+    tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert call("convert", tiny_ebnn, "--target", "cortex-m4", "-o", out, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((out / "report.json").read_text())
+    assert {path.name for path in out.iterdir()} >= {
+        "tiny.c",
+        "tiny.h",
+        "tiny.ebnn",
+        "ebnn_model.h",
+        "report.json",
+    }
+    assert report["name"] == "tiny" and report["target"] == "cortex-m4"
+    assert set(report["flash"]) >= {"weights", "constants", "total"}
+    assert report["flash"]["total"] == report["flash"]["weights"] + report["flash"]["constants"]
+    assert report["arena"] >= 6 * 5 * 8
+    assert report["kernels"] and report["sources"]
+    for layer in report["layers"]:
+        assert {"name", "op", "kernel", "in_dtype", "weight_dtype", "out_dtype"} <= set(layer)
+        assert {"in_shape", "out_shape", "macs", "weight_bytes", "constant_bytes", "scratch"} <= set(layer)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_convert_is_deterministic_and_replaces(tiny_ebnn: Path, tmp_path: Path) -> None:
+    def snapshot(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    args = ("convert", tiny_ebnn, "--target", "cortex-m4", "-o")
+    assert call(*args, tmp_path / "a") == 0
+    assert call(*args, tmp_path / "b") == 0
+    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    assert call(*args, tmp_path / "a", "--name", "other") == 0
+    names = set(snapshot(tmp_path / "a"))
+    assert {"other.c", "other.h", "other.ebnn", "notes.txt"} <= names
+    assert not {"tiny.c", "tiny.h", "tiny.ebnn"} & names
+
+
+def test_convert_of_a_conversion_is_the_same(tiny_ebnn: Path, tmp_path: Path) -> None:
+    assert call("convert", tiny_ebnn, "--target", "cortex-m0", "-o", tmp_path / "a") == 0
+    assert (tmp_path / "a" / "tiny.ebnn").read_bytes() == tiny_ebnn.read_bytes()
+    assert call("convert", tmp_path / "a" / "tiny.ebnn", "--target", "cortex-m0", "-o", tmp_path / "b") == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_verify_json(tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("convert", tiny_ebnn, "--target", "cortex-m4", "-o", tmp_path / "out") == 0
+    capsys.readouterr()
+    assert call("verify", tmp_path / "out", "--on", "reference,host,c", "-n", "5", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["identical"] is True
+    assert result["executions"] == ["reference", "host", "c"]
+    assert result["inputs"] == 5
+    assert result["difference"] is None
