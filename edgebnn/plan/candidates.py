@@ -1,0 +1,8 @@
+"""All kernel candidates. A new kernel family adds its CANDIDATES here."""
+
+from __future__ import annotations
+
+from edgebnn.plan import portable
+from edgebnn.plan.types import Candidate
+
+CANDIDATES: tuple[Candidate, ...] = (*portable.CANDIDATES,)

@@ -1,0 +1,77 @@
+"""Offline packing for the Cortex-M s8 kernels with the DSP extension: weights, biases, scratch sizes, costs.
+
+The layouts are those of ``cmsis_kernels/src/cortex_m/ebnn_s8_core.h``; costs are estimated Cortex-M4 cycles fitted to
+the emulator's figures (0 wait states).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+ACCUMULATOR_LIMIT = 1 << 30
+"""The kernels double the accumulator before the rounding high multiply."""
+MIN_SHIFT = -22
+"""The kernels add the output's zero point before the right shift."""
+
+
+@dataclass(frozen=True)
+class PackedS8:
+    """Operands of ``ebnn_conv_s8_params_t`` for one kernel."""
+
+    weights: npt.NDArray[np.int8]
+    """Bytes of the weights, in the kernel's order."""
+    bias: npt.NDArray[np.int32]
+    """[out_c rounded up to even], ``input_offset * sum(w)`` included."""
+
+
+def fold_bias(
+    weights: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], input_offset: int
+) -> npt.NDArray[np.int32]:
+    """Biases for activations taken as stored: ``bias + input_offset * sum(w)``; weights [out_c, ...].
+
+    One zero is appended to an odd number of channels: the kernels load biases in pairs.
+    """
+    sums = weights.reshape(len(weights), -1).astype(np.int64).sum(axis=1)
+    folded = bias.astype(np.int64) + input_offset * sums
+    return np.pad(folded, (0, len(folded) % 2)).astype(np.int32)
+
+
+def misfit(
+    weights: npt.NDArray[np.int8],
+    bias: npt.NDArray[np.int32],
+    input_offset: int,
+    shift: npt.NDArray[np.int8],
+) -> str | None:
+    """Why the DSP kernels cannot compute a layer bit-exactly (a clause), or None when they can.
+
+    weights [out_c, ...], bias and shift [out_c] as in ``ebnn_conv_s8_params_t``.
+    """
+    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    folded = np.abs(bias.astype(np.int64) + input_offset * flat.sum(axis=1))
+    reach = folded + 128 * np.abs(flat).sum(axis=1)
+    if np.any(reach << np.maximum(shift.astype(np.int64), 0) >= ACCUMULATOR_LIMIT):
+        return "an accumulator can reach 2^30"
+    if np.any(shift < MIN_SHIFT):
+        return f"a requantisation shift is below {MIN_SHIFT}"
+    return None
+
+
+def pack_conv(
+    weights: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], input_offset: int
+) -> PackedS8:
+    """Packs a convolution or dense layer: weights [out_c, kernel_h, kernel_w, in_c] or [out_c, in_c], bias [out_c].
+
+    Per pair of output channels (i, j) and step of two products (a, b) one word: w_i[a], w_j[a], w_i[b], w_j[b].
+    Steps are (0, 2), (1, 3) of every four products; both are padded with zeros.
+    """
+    out_c = len(weights)
+    flat = weights.reshape(out_c, -1)
+    k = flat.shape[1]
+    padded = np.zeros(((out_c + 1) // 2 * 2, (k + 3) // 4 * 4), np.int8)
+    padded[:out_c, :k] = flat
+    fours = padded.reshape(-1, 2, padded.shape[1] // 4, 2, 2)  # pair, channel, four, (a, b), step
+    packed = fours.transpose(0, 2, 4, 3, 1)  # pair, four, step, (a, b), channel
+    return PackedS8(np.ascontiguousarray(packed).reshape(-1), fold_bias(weights, bias, input_offset))

@@ -1,0 +1,163 @@
+"""Candidates of the portable C kernels: every op, any shape. Costs are rough (cycles of a Cortex-M4)."""
+
+from __future__ import annotations
+
+from edgebnn.ir import TensorType
+from edgebnn.ir.ops import REGISTRY
+from edgebnn.plan.geometry import (
+    DTYPE_CODES,
+    LAYOUT_CODES,
+    WEIGHT_KIND_CODES,
+    bit_count,
+    conv_dims,
+    epilogue,
+    params_bytes,
+    weight_planes,
+)
+from edgebnn.plan.types import Candidate, Choice, Context, Params
+
+
+def _choice(kernel: str, ins: tuple[str, ...], outs: tuple[str, ...], cost: float, params: Params) -> Choice:
+    return Choice(f"ebnn_{kernel}__portable", ins, outs, cost, lambda: params, flash=params_bytes(params))
+
+
+def _macs(c: Context) -> int:
+    return REGISTRY[c.op.type].macs(c.op, c.outputs[0].shape)
+
+
+def conv_s8_params(c: Context, out_layout: str = "nhwc") -> Params:
+    """Fields of ebnn_conv_s8_params_t with the weights in the IR's order."""
+    a = c.op.attrs
+    return {
+        "dims": conv_dims(c.op, c.inputs[0], c.outputs[0]),
+        **{k: a[k] for k in ("weights", "bias", "multiplier", "shift", "act_min", "act_max")},
+        "input_offset": -c.inputs[0].zero_point,
+        "output_offset": c.outputs[0].zero_point,
+        "out_layout": LAYOUT_CODES[out_layout],
+    }
+
+
+def _conv_s8(c: Context) -> list[Choice]:
+    name = "conv2d_s8" if c.op.type == "conv2d" else "depthwise_conv2d_s8"
+    return [
+        _choice(name, ("nhwc",), (layout,), 12.0 * _macs(c), conv_s8_params(c, layout)) for layout in ("nhwc", "chw")
+    ]
+
+
+def _bconv(c: Context) -> list[Choice]:
+    a = c.op.attrs
+    params = {
+        "dims": conv_dims(c.op, c.inputs[0], c.outputs[0]),
+        "weights": weight_planes(a["weights"], a["weight_kind"]),
+        "weight_kind": WEIGHT_KIND_CODES[a["weight_kind"]],
+        "in_dtype": DTYPE_CODES[c.inputs[0].dtype],
+        "pad_one": a["pad_one"],
+        "input_offset": -c.inputs[0].zero_point,
+        "epilogue": epilogue(c),
+    }
+    planes = 1 if a["weight_kind"] == "binary" else 2
+    per_mac = 8.0 * planes if c.inputs[0].dtype == "s8" else 1.0 * planes * bit_count(c.inputs[0])
+    layouts = ("nhwc",) * len(c.inputs)
+    return [_choice("bconv2d", layouts, ("nhwc",), per_mac * _macs(c) + 60.0 * c.outputs[0].elements, params)]
+
+
+def _quantize(c: Context) -> list[Choice]:
+    a, t = c.op.attrs, c.inputs[0]
+    return [
+        _choice(
+            "quantize",
+            (source,),
+            (out,),
+            30.0 * t.elements,
+            {
+                **dict(zip("hwc", t.shape, strict=True)),
+                **{k: a[k] for k in ("mul", "add", "shift")},
+                "out_dtype": DTYPE_CODES[c.outputs[0].dtype],
+                "in_layout": LAYOUT_CODES[source],
+                "out_layout": LAYOUT_CODES[out],
+            },
+        )
+        for source in ("nhwc", "chw")
+        for out in ("nhwc", "planes")
+    ]
+
+
+def layout_choice(source: TensorType, out_layout: str) -> Choice:
+    """The conversion of ``source`` to another storage order."""
+    params = {
+        **dict(zip("hwc", source.shape, strict=True)),
+        "dtype": DTYPE_CODES[source.dtype],
+        "in_layout": LAYOUT_CODES[source.layout],
+        "out_layout": LAYOUT_CODES[out_layout],
+    }
+    cost = 12.0 * source.elements * (bit_count(source) if source.is_bits else 1)
+    return _choice("layout", (source.layout,), (out_layout,), cost, params)
+
+
+def _layout(c: Context) -> list[Choice]:
+    return [layout_choice(c.inputs[0], c.outputs[0].layout)]
+
+
+def _add(c: Context) -> list[Choice]:
+    a = c.op.attrs
+    params = {"n": 0, **a} | {
+        "input1_offset": -c.inputs[0].zero_point,
+        "input2_offset": -c.inputs[1].zero_point,
+        "output_offset": c.outputs[0].zero_point,
+    }
+    choices = []
+    for layout in ("nhwc", "chw"):
+        n = c.outputs[0].with_layout(layout).nbytes
+        choices.append(_choice("add_s8", (layout, layout), (layout,), 60.0 * n, {**params, "n": n}))
+    return choices
+
+
+def _pool(c: Context) -> list[Choice]:
+    a, t = c.op.attrs, c.inputs[0]
+    params = {
+        "dims": conv_dims(c.op, t, c.outputs[0]),
+        "dtype": DTYPE_CODES[t.dtype],
+        "in_layout": 0,
+        "act_min": a["act_min"],
+        "act_max": a["act_max"],
+    }
+    name = "max_pool2d" if c.op.type == "max_pool2d" else "avg_pool2d_s8"
+    cost = 12.0 * c.outputs[0].elements * a["kernel"][0] * a["kernel"][1]
+    return [_choice(name, ("nhwc",), ("nhwc",), cost, params)]
+
+
+def _mean(c: Context) -> list[Choice]:
+    a, t = c.op.attrs, c.inputs[0]
+    dims = {"in_h": t.shape[0], "in_w": t.shape[1], "in_c": t.shape[2], "out_h": 1, "out_w": 1, "out_c": t.shape[2]}
+    params = {
+        "dims": dims,
+        "dtype": DTYPE_CODES["s8"],
+        "input_offset": -t.zero_point,
+        "output_offset": c.outputs[0].zero_point,
+        **{k: a[k] for k in ("multiplier", "shift", "act_min", "act_max")},
+    }
+    return [
+        _choice("mean_s8", (layout,), ("nhwc",), 8.0 * t.elements, {**params, "in_layout": LAYOUT_CODES[layout]})
+        for layout in ("nhwc", "chw")
+    ]
+
+
+def _softmax(c: Context) -> list[Choice]:
+    h, w, depth = c.inputs[0].shape
+    params = {"rows": h * w, "depth": depth, **c.op.attrs}
+    return [_choice("softmax_s8", ("nhwc",), ("nhwc",), 400.0 * h * w * depth, params)]
+
+
+CANDIDATES = tuple(
+    Candidate(f"portable {'/'.join(types)}", types, "portable", rule)
+    for types, rule in (
+        (("conv2d", "depthwise_conv2d"), _conv_s8),
+        (("bconv2d",), _bconv),
+        (("quantize",), _quantize),
+        (("layout",), _layout),
+        (("add",), _add),
+        (("max_pool2d", "avg_pool2d"), _pool),
+        (("mean",), _mean),
+        (("softmax",), _softmax),
+    )
+)
