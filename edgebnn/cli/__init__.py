@@ -101,7 +101,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except EdgebnnError as error:
-        _fail(str(error), error.hint, error.exit_code)
+        words = [word for word in (args if args is not None else sys.argv[1:]) if word in COMMANDS]
+        usage = f"see 'edgebnn {words[0]} --help'" if words and isinstance(error, UsageError) else None
+        _fail(str(error), error.hint or usage, error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
         sys.exit(UsageError.exit_code)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edgebnn.errors import ModelError, UsageError
+from edgebnn.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,27 +46,12 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def read_report(folder: Path) -> dict[str, Any]:
-    """``report.json`` of a converted model. UsageError: no such folder or report; ModelError: damaged."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", "give the output folder of 'edgebnn convert'")
-    path = folder / "report.json"
-    if not path.is_file():
-        raise UsageError(f"{folder}: holds no report.json", "give the output folder of 'edgebnn convert'")
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        name = report["name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: damaged", "convert the model again") from error
-    if not isinstance(name, str) or not name.isidentifier():
-        raise ModelError(f"{path}: damaged, 'name' is not an identifier", "convert the model again")
-    return dict(report)
-
-
 def model_file(path: Path) -> Path:
     """The ``.ebnn`` file meant by ``path``: the file itself, or the one in a converted model's folder."""
     if path.is_dir():
-        file = path / f"{read_report(path)['name']}.ebnn"
+        from edgebnn.device import model_folder
+
+        file = path / f"{model_folder.read(path).name}.ebnn"
         if not file.is_file():
             raise UsageError(f"{file}: no such file", "convert the model again")
         return file

@@ -1,0 +1,1 @@
+"""Reports: comparisons of several executions of one model."""
