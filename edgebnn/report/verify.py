@@ -40,7 +40,7 @@ class Comparison:
 
 
 def load_plan(folder: Path, report: dict[str, Any]) -> Plan:
-    """The plan that the folder's C was emitted from, made again. ModelError: the folder is not of one piece."""
+    """The plan that the folder's C was emitted from, made again. ModelError: the folder is inconsistent."""
     path = folder / f"{report['name']}.ebnn"
     if not path.is_file():
         raise ModelError(f"{path}: missing", "convert the model again")
