@@ -64,7 +64,9 @@ class MfccConfig:
 
         Raises ModelError for an unknown parameter or one of the wrong type.
         """
-        types = {field.name: type(field.default) for field in fields(cls)}
+        types: dict[str, type[int] | type[float]] = {
+            field.name: float if isinstance(field.default, float) else int for field in fields(cls)
+        }
         values: dict[str, Any] = {}
         for key, value in parameters.items():
             if key == "name":

@@ -1,0 +1,189 @@
+"""``edgebnn train``: trains networks, with checkpoints to resume from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgebnn.cli.common import emit_json, json_option, say, stderr_console
+from edgebnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgebnn.models import Network
+    from edgebnn.train.kws import LabelledFeatures
+
+TEACHER_EPOCHS = 15
+BITS = {"1": "sign", "2": "lsq:2", "3": "lsq:3", "4": "lsq:4", "8": "lsq:8"}
+
+
+@click.group()
+def train() -> None:
+    """Train a network."""
+
+
+@train.command(epilog="Example: edgebnn train kws --data DIR --out kws.pt --epochs 60 --bits 2")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the speech data.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
+@click.option(
+    "--model",
+    type=click.Choice(["kws1d", "dscnn", "dscnn-int8"]),
+    default="kws1d",
+    show_default=True,
+    help="kws1d: binary weights; dscnn: FP32 baseline; dscnn-int8: INT8 baseline.",
+)
+@click.option("--width", type=click.IntRange(4, 1024), default=64, show_default=True, help="Channels.")
+@click.option(
+    "--bits", type=click.Choice(list(BITS)), default="2", show_default=True, help="Activation bits of kws1d."
+)
+@click.option(
+    "--weight",
+    default="binary",
+    show_default=True,
+    help="Weight quantiser of kws1d's blocks, such as binary or twn.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--teacher",
+    default="auto",
+    show_default=True,
+    metavar="FILE|auto|none",
+    help="Network to learn from: a checkpoint; auto: an FP32 DS-CNN, trained first, kept beside OUT; none.",
+)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
+@click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
+@json_option
+def kws(
+    data: Path,
+    out: Path,
+    model: str,
+    width: int,
+    bits: str,
+    weight: str,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    teacher: str,
+    threads: int | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train a keyword spotter of twelve classes on Speech Commands.
+
+    DIR holds kws12_train.npz and kws12_val.npz, or the data set's own folders (edgebnn data
+    speech-commands). Each epoch is stored beside OUT, in OUT with the suffix .run.pt; OUT itself appears
+    at the end.
+    """
+    import torch
+
+    from edgebnn.frontend import MfccConfig
+    from edgebnn.models import build, load
+    from edgebnn.train.kws import load_kws
+    from edgebnn.train.loop import TrainConfig
+    from edgebnn.train.session import fit
+
+    if threads:
+        torch.set_num_threads(threads)
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder", "give the name of the checkpoint to write, such as kws.pt")
+    arch = {
+        "kws1d": {"name": "kws1d", "channels": width, "weight": weight, "act": BITS[bits]},
+        "dscnn": {"name": "dscnn", "channels": width},
+        "dscnn-int8": {"name": "dscnn", "channels": width, "weight": "int8", "act": "int8:unsigned"},
+    }[model]
+    torch.manual_seed(seed)
+    network = build(arch)
+    taught: Network | None = None
+    if teacher not in ("auto", "none"):
+        taught = load(Path(teacher)).network
+    with _Progress() as progress:
+        features = load_kws(data, progress.prepare)
+        if teacher == "auto" and model != "dscnn":
+            taught = _make_teacher(out, features, batch_size, lr, seed, progress)
+        config = TrainConfig(
+            epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, distill=0.7 if taught is not None else 0.0
+        )
+        metrics = fit(network, features, config, out, taught, MfccConfig().to_dict(), resume, progress)
+    if as_json:
+        emit_json({"checkpoint": str(out), "arch": network.arch, **metrics})
+    else:
+        click.echo(f"validation accuracy {100 * metrics['val_accuracy']:.2f} %")
+    say(f"wrote {out}")
+
+
+def _make_teacher(
+    out: Path, features: LabelledFeatures, batch_size: int, lr: float, seed: int, progress: _Progress
+) -> Network:
+    """The FP32 DS-CNN beside ``out``, trained first if there is none."""
+    import torch
+
+    from edgebnn.frontend import MfccConfig
+    from edgebnn.models import build, load
+    from edgebnn.train.loop import TrainConfig
+    from edgebnn.train.session import fit, run_file
+
+    path = out.with_name(f"{out.stem}.teacher.pt")
+    if not path.is_file():
+        torch.manual_seed(seed)
+        network = build({"name": "dscnn"})
+        config = TrainConfig(epochs=TEACHER_EPOCHS, batch_size=batch_size, lr=lr, seed=seed, distill=0.0)
+        say("training the teacher, an FP32 DS-CNN")
+        run = run_file(path)
+        fit(
+            network,
+            features,
+            config,
+            path,
+            frontend=MfccConfig().to_dict(),
+            resume=run.is_file(),
+            observer=progress,
+        )
+    return load(path).network
+
+
+class _Progress:
+    """Progress bars on standard error; one plain line an epoch where that is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = stderr_console()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("loading", total=None)
+
+    def __enter__(self) -> _Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def prepare(self, what: str, done: int, total: int) -> None:
+        self.bar.update(self.task, description=what, completed=done, total=total)
+
+    def start(self, epoch: int, epochs: int) -> None:
+        self.bar.update(self.task, description="training", completed=epoch, total=epochs)
+        if epoch:
+            say(f"resuming after epoch {epoch} of {epochs}")
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        self.bar.update(self.task, completed=epoch + step / steps)
+
+    def epoch(self, metrics: dict[str, float], epochs: int) -> None:
+        self.console.print(
+            f"epoch {metrics['epoch']}/{epochs}  loss {metrics['loss']:.4f}"
+            f"  validation {100 * metrics['val_accuracy']:.2f} %  {metrics['seconds']:.1f} s"
+        )

@@ -1,0 +1,233 @@
+"""The training loop: one-cycle Adam, distillation, time shifts, checkpoints from which it resumes exactly.
+
+All randomness comes from one generator, whose state is part of ``Trainer.state``; the learning rate is a
+function of the step. So a run that was killed and resumed gives the same weights as one that was not
+(same machine, same threads).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgebnn.errors import ModelError, UsageError
+from edgebnn.train.kws import LabelledFeatures
+from edgebnn.train.layers import Conv2d, Linear
+from edgebnn.train.network import Network
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Hyper-parameters. ``distill`` is the weight of the teacher's loss, 1 - ``distill`` that of the labels;
+    ``max_shift`` is in frames; ``balance`` 0 draws clips as they come, 1 draws all classes equally often.
+    """
+
+    epochs: int = 60
+    batch_size: int = 128
+    lr: float = 5e-3
+    seed: int = 0
+    distill: float = 0.7
+    temperature: float = 2.0
+    max_shift: int = 2
+    balance: float = 0.0
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        ok = (
+            self.epochs > 0
+            and self.batch_size > 1
+            and self.lr > 0
+            and 0 <= self.distill <= 1
+            and self.temperature > 0
+            and self.max_shift >= 0
+            and 0 <= self.balance <= 1
+            and 0 <= self.label_smoothing < 1
+        )
+        if not ok:
+            raise UsageError(f"training parameters out of range: {self}")
+
+
+def one_cycle(step: int, total: int, peak: float) -> float:
+    """Learning rate of ``step``: cosine from peak / 25 up to ``peak`` in 30 % of ``total``, then down to
+    peak / 250000.
+
+    Source: Smith, Topin, "Super-Convergence" (2018); the defaults of PyTorch's OneCycleLR.
+    """
+    start, end = peak / 25, peak / 25e4
+    turn = max(0.3 * total - 1, 1.0)
+
+    def cosine(a: float, b: float, t: float) -> float:
+        return b + (a - b) * (1 + math.cos(math.pi * t)) / 2
+
+    if step <= turn:
+        return cosine(start, peak, step / turn)
+    return cosine(peak, end, min(1.0, (step - turn) / max(total - 1 - turn, 1.0)))
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(teacher || student) of logits [N, classes] softened by T (Hinton et al. 2015), mean over the
+    batch.
+    """
+    student = F.log_softmax(logits / temperature, dim=1)
+    target = F.log_softmax(teacher / temperature, dim=1)
+    return F.kl_div(student, target, reduction="batchmean", log_target=True) * temperature**2
+
+
+@torch.no_grad()
+def predict(network: Network, features: Tensor, batch_size: int = 256) -> Tensor:
+    """Class of each int8 clip [N, H, W, C], in evaluation mode; [N] int64."""
+    training = network.training
+    network.eval()
+    result = [network(network.dequantize(x)).argmax(1) for x in features.split(batch_size)]
+    network.train(training)
+    return torch.cat(result)
+
+
+class Trainer:
+    """Trains ``network`` on ``data``, with ``teacher`` (in evaluation mode, same inputs) if there is one."""
+
+    def __init__(
+        self, network: Network, data: LabelledFeatures, config: TrainConfig, teacher: Network | None = None
+    ) -> None:
+        self.network, self.config = network, config
+        self.teacher = teacher.eval() if teacher is not None else None
+        self.x, self.y = torch.from_numpy(data.variants), torch.from_numpy(data.label)
+        self.val_x, self.val_y = torch.from_numpy(data.val), torch.from_numpy(data.val_label)
+        if list(self.x.shape[2:]) != network.input.shape:
+            raise UsageError(
+                f"clips of shape {list(self.x.shape[2:])}, the network takes {network.input.shape}"
+            )
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.steps_per_epoch = len(self.y) // config.batch_size
+        if self.steps_per_epoch == 0:
+            raise UsageError(f"{len(self.y)} training clips are fewer than a batch of {config.batch_size}")
+        counts = torch.bincount(self.y, minlength=len(data.names)).clamp_min(1).double()
+        self.clip_weight = counts.pow(-config.balance)[self.y]
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs beside the network's own state: plain values and tensors."""
+        return {
+            "config": asdict(self.config),
+            "epoch": self.epoch,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "history": self.history,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continues from ``state``. UsageError if it was made with another configuration, ModelError if
+        damaged.
+        """
+        try:
+            before, now = state["config"], asdict(self.config)
+            changed = [key for key in now if before.get(key) != now[key]]
+            if changed:
+                key = changed[0]
+                raise UsageError(
+                    f"cannot resume: {key} was {before.get(key)!r}, is now {now[key]!r}",
+                    hint="resume with the same options, or start again without --resume",
+                )
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.generator.set_state(state["generator"])
+            self.epoch, self.history = int(state["epoch"]), list(state["history"])
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise ModelError(
+                f"damaged training state ({error})", hint="start again without --resume"
+            ) from None
+
+    def run(
+        self,
+        on_step: Callable[[int, int], None] | None = None,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+    ) -> dict[str, float]:
+        """Trains to the last epoch. ``on_step(step, steps)`` is called after each step of an epoch,
+        ``on_epoch`` with the epoch's metrics after it. Returns the last epoch's metrics and leaves the
+        network in evaluation mode.
+        """
+        while self.epoch < self.config.epochs:
+            started = time.perf_counter()
+            loss = self._epoch(on_step)
+            self.epoch += 1
+            correct = (predict(self.network, self.val_x) == self.val_y).double().mean()
+            metrics = {
+                "epoch": self.epoch,
+                "loss": loss,
+                "val_accuracy": float(correct),
+                "seconds": time.perf_counter() - started,
+            }
+            self.history.append(metrics)
+            if on_epoch:
+                on_epoch(metrics)
+        self.network.eval()
+        return self.history[-1]
+
+    def _epoch(self, on_step: Callable[[int, int], None] | None) -> float:
+        self.network.train()
+        total = self.config.epochs * self.steps_per_epoch
+        losses = 0.0
+        for i, (x, y) in enumerate(self._batches()):
+            for group in self.optimizer.param_groups:
+                group["lr"] = one_cycle(self.epoch * self.steps_per_epoch + i, total, self.config.lr)
+            loss = self._loss(x, y)
+            if not torch.isfinite(loss):
+                raise ModelError(
+                    f"the loss is not finite in epoch {self.epoch + 1}", hint="lower the learning rate"
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            clip_latent_weights(self.network)
+            losses += float(loss.detach())
+            if on_step:
+                on_step(i + 1, self.steps_per_epoch)
+        return losses / self.steps_per_epoch
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        real = self.network.dequantize(x)
+        logits = self.network(real)
+        loss = F.cross_entropy(logits, y, label_smoothing=self.config.label_smoothing)
+        if self.teacher is not None:
+            with torch.no_grad():
+                target = self.teacher(real)
+            soft = distillation_loss(logits, target, self.config.temperature)
+            loss = (1 - self.config.distill) * loss + self.config.distill * soft
+        return loss
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of int8 batches: each clip in a random variant, shifted by up to ``max_shift`` frames."""
+        g, size = self.generator, self.config.batch_size
+        n, variants, height = self.x.shape[:3]
+        if self.config.balance > 0:
+            order = torch.multinomial(self.clip_weight, n, replacement=True, generator=g)
+        else:
+            order = torch.randperm(n, generator=g)
+        frames = torch.arange(height)
+        for i in range(self.steps_per_epoch):
+            clips = order[i * size : (i + 1) * size]
+            x = self.x[clips, torch.randint(variants, (size,), generator=g)]
+            if self.config.max_shift:
+                reach = self.config.max_shift
+                shift = torch.randint(-reach, reach + 1, (size, 1), generator=g)
+                # The frames that a shift uncovers repeat the first or last one.
+                rows = (frames + shift).clamp(0, height - 1)
+                x = x[torch.arange(size)[:, None], rows]
+            yield x, self.y[clips]
+
+
+@torch.no_grad()
+def clip_latent_weights(network: nn.Module) -> None:
+    """Clips the latent weights of every layer whose quantiser asks for it."""
+    for module in network.modules():
+        if isinstance(module, (Conv2d, Linear)) and module.weight_quantizer.latent_clip is not None:
+            clip = module.weight_quantizer.latent_clip
+            module.weight.clamp_(-clip, clip)

@@ -1,0 +1,102 @@
+"""One training run with its files: a checkpoint after each epoch to resume from, the finished one at the
+end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from edgebnn.errors import ModelError, UsageError
+from edgebnn.train.checkpoint import Checkpoint, read, save
+from edgebnn.train.kws import LabelledFeatures
+from edgebnn.train.loop import TrainConfig, Trainer
+from edgebnn.train.network import Network
+
+
+class Observer(Protocol):
+    """Is told how training goes; the command line draws its progress bar this way."""
+
+    def start(self, epoch: int, epochs: int) -> None:
+        """Before the first step: ``epoch`` of ``epochs`` are done."""
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """After ``step`` of ``steps`` of the epoch after ``epoch``."""
+
+    def epoch(self, metrics: dict[str, float], epochs: int) -> None:
+        """After an epoch."""
+
+
+def run_file(out: Path) -> Path:
+    """Where a run that writes ``out`` keeps what it resumes from: ``kws.run.pt`` for ``kws.pt``."""
+    return out.with_suffix(".run.pt")
+
+
+def fit(
+    network: Network,
+    features: LabelledFeatures,
+    config: TrainConfig,
+    out: Path,
+    teacher: Network | None = None,
+    frontend: dict[str, Any] | None = None,
+    resume: bool = False,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Trains ``network`` and writes ``out``, the inference part of the result; returns its metrics.
+
+    After each epoch ``run_file(out)`` holds the whole state; it is removed at the end. With ``resume``
+    the run goes on from there. Raises UsageError when there is nothing to resume or the run had other
+    options.
+    """
+    run = run_file(out)
+    trainer = Trainer(network, features, config, teacher)
+    if resume:
+        _resume(trainer, run)
+    checkpoint = Checkpoint(network, features.names, frontend)
+
+    def on_step(step: int, steps: int) -> None:
+        if observer:
+            observer.step(trainer.epoch, step, steps)
+
+    def on_epoch(metrics: dict[str, float]) -> None:
+        checkpoint.metrics, checkpoint.training = dict(metrics), trainer.state()
+        save(run, checkpoint)
+        if observer:
+            observer.epoch(metrics, config.epochs)
+
+    if observer:
+        observer.start(trainer.epoch, config.epochs)
+    last = trainer.run(on_step, on_epoch)
+    checkpoint.training = None
+    checkpoint.metrics = {
+        "val_accuracy": last["val_accuracy"],
+        "val_clips": len(features.val_label),
+        "loss": last["loss"],
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "minutes": round(sum(epoch["seconds"] for epoch in trainer.history) / 60, 2),
+        "history": [round(epoch["val_accuracy"], 4) for epoch in trainer.history],
+    }
+    save(out, checkpoint, compact=True)
+    run.unlink(missing_ok=True)
+    return checkpoint.metrics
+
+
+def _resume(trainer: Trainer, run: Path) -> None:
+    if not run.is_file():
+        raise UsageError(f"{run}: no such file, nothing to resume", hint="start without --resume")
+    stored = read(run)
+    if stored["arch"] != trainer.network.arch:
+        now, before = trainer.network.arch, stored["arch"]
+        key = next(key for key in {**now, **before} if now.get(key) != before.get(key))
+        raise UsageError(
+            f"cannot resume: {key} was {before.get(key)!r}, is now {now.get(key)!r}",
+            hint="resume with the same options, or start again without --resume",
+        )
+    if not isinstance(stored.get("training"), dict):
+        raise ModelError(f"{run}: holds no training state", hint="start again without --resume")
+    trainer.load_state(stored["training"])
+    try:
+        trainer.network.load_state_dict(stored["state_dict"])
+    except (RuntimeError, TypeError, AttributeError):
+        raise ModelError(f"{run}: damaged weights", hint="start again without --resume") from None
