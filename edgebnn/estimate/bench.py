@@ -113,6 +113,11 @@ class Bench:
         self._guards[at] = len(data)
         return at
 
+    def forget(self, level: int) -> None:
+        """Gives back all buffers made since ``machine.mark()`` returned ``level``."""
+        self.machine.release(level)
+        self._guards = {at: size for at, size in self._guards.items() if at < level}
+
     def read(self, address: int, size: int) -> bytes:
         """Bytes of memory."""
         return self.machine.read(address, size)

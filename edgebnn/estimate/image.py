@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgebnn import targets
 from edgebnn.errors import ToolchainError
 from edgebnn.estimate.hook import cache_folder
 
@@ -27,20 +28,12 @@ SECTIONS {
 }
 """
 
-_CPU_FLAGS = {
-    "cortex-m0plus": ("-mcpu=cortex-m0plus",),
-    "cortex-m3": ("-mcpu=cortex-m3",),
-    "cortex-m4": ("-mcpu=cortex-m4",),
-    "cortex-m7": ("-mcpu=cortex-m7",),
-    "cortex-m33": ("-mcpu=cortex-m33",),
-    "cortex-m55": ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
-}
 BASE_FLAGS = ("-mthumb", "-std=c99", "-ffunction-sections", "-fdata-sections", "-g0")
 
 
 def cpu_flags(cpu: str) -> tuple[str, ...]:
     """Compiler flags that choose ``cpu``."""
-    return _CPU_FLAGS[cpu]
+    return targets.load(cpu).cflags
 
 
 def compiler() -> str:

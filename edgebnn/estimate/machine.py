@@ -148,7 +148,7 @@ class Machine:
             raise ToolchainError(f"estimate: unicorn refuses a hook (error {error})", "use unicorn 2")
 
     def watch(self, ranges: Sequence[tuple[int, int, bool]]) -> None:
-        """From now on ``call`` raises MismatchError at an access outside ``ranges`` (address, size, writable).
+        """From now on ``call`` raises MismatchError at accesses outside ``ranges`` (address, size, writable).
 
         The image's own segments (code read-only) and the stack are always allowed. A watched run is several
         times slower; its counts are the same.

@@ -1,0 +1,125 @@
+"""Emulated boards: builds the test image for a core and runs it in QEMU on a table of cases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebnn import csrc, targets
+from edgebnn.plan.kernels import kernels
+
+HERE = Path(__file__).resolve().parent
+_FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A QEMU machine with the memory that the test image uses."""
+
+    target: str
+    machine: str
+    code: int
+    code_size: int
+    ram: int
+    ram_size: int
+    table: int  #: where the case table goes
+    table_size: int
+    coprocessors: bool = False
+
+    @property
+    def work_size(self) -> int:
+        """RAM for a case's outputs, scratch and guards."""
+        return self.ram_size - 0x1100
+
+
+BOARDS = (
+    Board("cortex-m0", "microbit", 0, 0x10000, 0x20000000, 16 << 10, 0x10000, 192 << 10),
+    Board("cortex-m3", "mps2-an385", 0, 1 << 20, 0x20000000, 4 << 20, 0x21000000, 16 << 20),
+    Board("cortex-m4", "mps2-an386", 0, 1 << 20, 0x20000000, 4 << 20, 0x21000000, 16 << 20),
+    Board("cortex-m7", "mps2-an500", 0, 1 << 20, 0x20000000, 4 << 20, 0x60000000, 16 << 20),
+    Board("cortex-m33", "mps2-an505", 0x10000000, 1 << 20, 0x38000000, 2 << 20, 0x10200000, 2 << 20),
+    Board("cortex-m55", "mps3-an547", 0, 0x80000, 0x30000000, 512 << 10, 0x01000000, 2 << 20, True),
+)
+
+
+def missing_tool() -> str | None:
+    """The first program that the emulated tests need and that is not installed."""
+    return next((t for t in ("arm-none-eabi-gcc", "qemu-system-arm") if not shutil.which(t)), None)
+
+
+def build(board: Board, folder: Path) -> Path:
+    """Compiles the test image with every kernel the core can run; returns the ELF."""
+    root = csrc.kernels_dir()
+    target = targets.load(board.target)
+    folder.mkdir(parents=True, exist_ok=True)
+    isas = sorted({k.isa for k in kernels().values()})
+    choice = "".join(
+        f"#define ISA_{isa}(s) {'PRESENT' if isa in target.isa else 'ABSENT'}(s)\n" for isa in isas
+    )
+    (folder / "isas.h").write_text(choice)
+    folders = [d for d in sorted((root / "src").iterdir()) if d.is_dir() and d.name in (*target.isa, "core")]
+    sources = [HERE / "runner.c", *(s for d in folders for s in sorted(d.glob("*.c")))]
+    defines = [f"-DTABLE_ADDRESS={board.table:#x}u", *(["-DHAS_COPROCESSORS"] if board.coprocessors else [])]
+    layout = (("CODE_START", board.code), ("CODE_SIZE", board.code_size)) + (
+        ("RAM_START", board.ram),
+        ("RAM_SIZE", board.ram_size),
+    )
+    elf = folder / "image.elf"
+    subprocess.run(
+        [
+            target.compiler,
+            *target.cflags,
+            *_FLAGS,
+            *defines,
+            f"-I{folder}",
+            f"-I{root}",
+            f"-I{root / 'include'}",
+        ]
+        + [f"-I{root / 'src'}", "-nostartfiles", f"-T{HERE / 'runner.ld'}", "-Wl,--gc-sections"]
+        + ["-Wl,--no-warn-rwx-segments", *(f"-Wl,--defsym={name}={value:#x}" for name, value in layout)]
+        + [str(s) for s in sources]
+        + ["-o", str(elf)],
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    return elf
+
+
+def run(
+    board: Board, elf: Path, table: bytes, folder: Path, timeout: float = 120
+) -> tuple[int, dict[int, str]]:
+    """Boots the image on ``table``; returns how many cases ran and the failed ones (number -> reason)."""
+    assert len(table) <= board.table_size, (
+        f"{board.machine}: the case table of {len(table)} bytes does not fit"
+    )
+    blob = folder / "table.bin"
+    blob.write_bytes(table)
+    done = subprocess.run(
+        ["qemu-system-arm", "-M", board.machine, "-kernel", str(elf), "-display", "none", "-monitor", "none"]
+        + ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+        + ["-device", f"loader,file={blob},addr={board.table:#x},force-raw=on"],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    output = done.stdout + done.stderr
+    failed: dict[int, str] = {}
+    notes: list[str] = []
+    ran = None
+    for line in output.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "F":
+            case, _, reason = rest.partition(" ")
+            failed[int(case)] = "; ".join([reason, *notes])
+            notes = []
+        elif kind == "#":
+            notes.append(rest)
+        elif kind == "D":
+            ran = int(rest)
+    if ran is None:  # a fault ended the run
+        assert failed, f"{board.machine}: the image did not run: {output.strip() or done.returncode}"
+        ran = max(failed) + 1
+    return ran, failed

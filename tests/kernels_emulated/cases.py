@@ -1,0 +1,109 @@
+"""Random kernel calls for a target: every kernel of its ISAs, with the parameters that the planner packs for it
+and the outputs of the NumPy reference."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from edgebnn.ir import Graph, TensorType
+from edgebnn.ir.ops import REGISTRY
+from edgebnn.ir.storage import to_bytes
+from edgebnn.plan.candidates import CANDIDATES
+from edgebnn.plan.kernels import Kernel, kernels
+from edgebnn.plan.types import Choice, Context
+from edgebnn.targets import Target
+
+from .blob import KernelCall
+from .layers import LAYERS, check, random_codes
+
+_TRIES = 60
+
+
+def choices(graph: Graph, target: Target, kernel: Kernel, optimize: str) -> list[Choice]:
+    """What the planner's candidates of the kernel's ISA propose for the graph's op with exactly this kernel."""
+    op = graph.ops[0]
+    context = Context(
+        op,
+        tuple(graph.tensors[n] for n in op.inputs),
+        tuple(graph.tensors[n] for n in op.outputs),
+        target,
+        optimize,
+    )
+    found: list[Choice] = []
+    for candidate in CANDIDATES:
+        if candidate.isa == kernel.isa and op.type in candidate.op_types:
+            proposed = candidate.propose(context)
+            if not isinstance(proposed, str):
+                found += [c for c in proposed if c.kernel == kernel.symbol]
+    return found
+
+
+def call(graph: Graph, choice: Choice, struct: str, rng: np.random.Generator, label: str) -> KernelCall:
+    """The call of one choice on random inputs."""
+    op = graph.ops[0]
+    ins = [graph.tensors[n] for n in op.inputs]
+    outs = [graph.tensors[n] for n in op.outputs]
+    values = [random_codes(rng, t) for t in ins]
+    reference = REGISTRY[op.type].reference
+    assert reference is not None
+    results = reference(op, values, ins, outs)
+
+    def stored(codes: list[np.ndarray], types: list[TensorType], orders: tuple[str, ...]) -> list[bytes]:
+        return [to_bytes(v, t.with_layout(o)) for v, t, o in zip(codes, types, orders, strict=True)]
+
+    return KernelCall(
+        label,
+        choice.kernel,
+        struct,
+        choice.pack(),
+        stored(values, ins, choice.in_layouts),
+        stored(results, outs, choice.out_layouts),
+        choice.scratch,
+    )
+
+
+def describe(graph: Graph, choice: Choice) -> str:
+    """One line that names the case in a failure."""
+    op = graph.ops[0]
+    ins = ", ".join(f"{graph.tensors[n].dtype}{list(graph.tensors[n].shape)}" for n in op.inputs)
+    out = graph.tensors[op.output]
+    extra = {k: v for k, v in op.attrs.items() if isinstance(v, (int, str, tuple))}
+    return (
+        f"{choice.kernel} {choice.variant} {ins} {choice.in_layouts} -> {out.dtype}{list(out.shape)}"
+        f" {choice.out_layouts} {extra}"
+    )
+
+
+def random_calls(
+    target: Target, per_kernel: Callable[[Kernel], int], most_work: int, most_data: int, seed: int = 1
+) -> list[KernelCall]:
+    """``per_kernel`` calls for each kernel of the target that the planner proposes for some random layer.
+
+    Raises AssertionError naming a kernel that no random layer reaches. Calls over ``most_work`` bytes of RAM
+    or ``most_data`` bytes of parameters and tensors are not taken.
+    """
+    out: list[KernelCall] = []
+    for kernel in kernels().values():
+        if kernel.isa not in target.isa:
+            continue
+        wanted = per_kernel(kernel)
+        taken: list[KernelCall] = []
+        rng = np.random.default_rng([seed, zlib.crc32(kernel.symbol.encode())])
+        for _ in range(_TRIES * wanted):
+            if len(taken) >= wanted:
+                break
+            graph = LAYERS[kernel.op](rng)
+            check(graph)
+            found = choices(graph, target, kernel, "size" if rng.random() < 0.3 else "speed")
+            if not found:
+                continue
+            choice = found[int(rng.integers(len(found)))]
+            made = call(graph, choice, kernel.struct, rng, describe(graph, choice))
+            if made.work_size() <= most_work and made.data_size() <= most_data:
+                taken.append(made)
+        assert taken or not wanted, f"no random layer reaches {kernel.symbol}"
+        out += taken
+    return out

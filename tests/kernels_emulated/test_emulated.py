@@ -1,0 +1,62 @@
+"""Every kernel, bit for bit against the NumPy reference, on six emulated Cortex-M cores.
+
+Each core boots an image with all kernels it can run, compiled as for a product, and a table of at least 300
+random calls. Outputs are compared on the core, with guards around outputs and scratch and a checksum over inputs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgebnn import targets
+from edgebnn.plan.kernels import Kernel, kernels
+
+from . import blob, boards, cases
+
+pytestmark = pytest.mark.skipif(boards.missing_tool() is not None, reason=f"needs {boards.missing_tool()}")
+
+_CALLS = {"bconv2d": 120, "conv2d": 60, "depthwise_conv2d": 40}  # of each kernel; others 25
+_LARGEST = 40_000  # bytes of parameters and tensors of a call
+
+
+def _calls_of(kernel: Kernel) -> int:
+    return _CALLS.get(kernel.op, 25)
+
+
+@pytest.mark.parametrize("board", boards.BOARDS, ids=lambda b: b.target)
+def test_kernels_match_the_reference(board: boards.Board, tmp_path: Path) -> None:
+    elf = boards.build(board, tmp_path)
+    calls = cases.random_calls(targets.load(board.target), _calls_of, board.work_size, _LARGEST)
+    assert len(calls) >= 300
+    arm = blob.layout()
+    wrong = []
+    for part in blob.batches(calls, board.table_size):
+        ran, failed = boards.run(board, elf, blob.table(part, board.table, list(kernels()), arm), tmp_path)
+        wrong += [f"{reason}: {part[i].label}" for i, reason in failed.items()]
+        assert ran == len(part), f"{board.machine} stopped after {ran} of {len(part)} calls: {wrong[-1]}"
+    assert not wrong, f"{len(wrong)} of {len(calls)} calls differ:\n" + "\n".join(wrong[:10])
+
+
+def test_the_image_notices_wrong_outputs(tmp_path: Path) -> None:
+    """The comparison itself: a flipped bit and a write past the end are found."""
+    board = boards.BOARDS[1]
+    elf = boards.build(board, tmp_path)
+    target = targets.load(board.target)
+    good = cases.random_calls(target, lambda k: 3 if k.op == "quantize" else 0, board.work_size, _LARGEST)
+    first = good[0]
+    flipped = bytes([first.outputs[0][0] ^ 1]) + first.outputs[0][1:]
+    bad = blob.KernelCall("flipped", *_fields(first), outputs=[flipped], scratch=0)
+    short = blob.KernelCall("short", *_fields(first), outputs=[first.outputs[0][:-1]], scratch=0)
+    ran, failed = boards.run(
+        board, elf, blob.table([first, bad, short], board.table, list(kernels()), blob.layout()), tmp_path
+    )
+    assert ran == 3
+    assert set(failed) == {1, 2}
+    assert "output differs" in failed[1] and "outside" in failed[2]
+
+
+def _fields(call: blob.KernelCall) -> tuple[Any, ...]:
+    return call.kernel, call.struct, call.params, call.inputs
