@@ -46,7 +46,7 @@ typedef struct {
     const int32_t *threshold; /* [out_c], out b1: bit = (acc < threshold[c]); replaces mul/add */
     uint8_t combine;     /* 0 none, 1 max, 2 min */
     uint8_t shift;
-    uint8_t out_dtype; /* EBNN_B1, EBNN_S8 or EBNN_S32 (acc as it is) */
+    uint8_t out_dtype; /* EBNN_B1, EBNN_U2..EBNN_U4 or EBNN_S8 (clamped to act_min..act_max), EBNN_S32 (acc as it is) */
     uint8_t residual;  /* 1: in[1] is an s8 tensor of the output's shape, added before the clamp */
     int32_t act_min, act_max;
 } ebnn_epilogue_t;
@@ -63,7 +63,7 @@ typedef struct {
     ebnn_epilogue_t epilogue;
 } ebnn_bconv_params_t;
 
-/* s8 -> b1 or u2..u4: t = x * mul[c] + add[c]; b1: bit = (t < 0); uk: q = clamp(t >> shift, 0, 2^k - 1). */
+/* s8 -> b1, u2..u4 or s8: t = x * mul[c] + add[c]; b1: bit = (t < 0); else q = clamp(t >> shift) to the type. */
 typedef struct {
     uint16_t h, w, c;
     const int16_t *mul; /* [c] */
@@ -71,7 +71,7 @@ typedef struct {
     uint8_t shift;
     uint8_t out_dtype;
     uint8_t in_layout;  /* EBNN_NHWC or EBNN_CHW */
-    uint8_t out_layout; /* EBNN_NHWC or EBNN_PLANES */
+    uint8_t out_layout; /* EBNN_NHWC or EBNN_PLANES; s8: as in_layout */
 } ebnn_quantize_params_t;
 
 /* Changes the storage order; bits: NHWC <-> PLANES, s8: NHWC <-> CHW. */

@@ -75,6 +75,8 @@ def _lower(graph: Graph, op: Op) -> Op:
     if source.dtype == "real" or out.dtype == "real":
         side = "input" if source.dtype == "real" else "output"
         raise fail(graph, op, f"its {side} is not quantised", "every low-bit layer stands between quantisers")
+    if len(op.inputs) > 1 and out.dtype != "s8":
+        raise fail(graph, op, f"a shortcut into {out.dtype}", "quantise the sum to s8")
     if a["groups"] != 1:
         raise fail(graph, op, f"low-bit weights in {a['groups']} groups", "use INT8 weights for depthwise layers")
     if a["pad_mode"] == "one" and source.dtype != "b1" and any(a["pads"]):

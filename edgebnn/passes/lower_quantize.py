@@ -29,7 +29,7 @@ def _quant(graph: Graph, op: Op) -> Graph | None:
     affine = before if before is not None and before.type == "q.affine" else None
     source_name = affine.inputs[0] if affine is not None else op.inputs[0]
     source, out = graph.tensors[source_name], graph.tensors[op.output]
-    if source.dtype != "s8" or out.dtype not in ("b1", "u2", "u3", "u4"):
+    if source.dtype != "s8" or out.dtype not in ("b1", "u2", "u3", "u4", "s8"):
         raise fail(graph, op, f"cannot quantise {source.dtype} to {out.dtype}", "quantise the layer before it to s8")
     channels = source.channels
     gain = affine.attrs["gain"] if affine is not None else np.ones(channels)
@@ -39,7 +39,7 @@ def _quant(graph: Graph, op: Op) -> Graph | None:
         shift = 0
     else:
         real_gain = gain * source.scale / out.scale
-        offset = bias / out.scale - real_gain * source.zero_point
+        offset = bias / out.scale - real_gain * source.zero_point + out.zero_point
         found = integer_affine(real_gain, offset, np.full(channels, 128))
         if found is None:
             raise fail(graph, op, "its gain does not fit the integer form", "check the layer's scale")

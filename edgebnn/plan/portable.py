@@ -63,6 +63,10 @@ def _bconv(c: Context) -> list[Choice]:
 
 def _quantize(c: Context) -> list[Choice]:
     a, t = c.op.attrs, c.inputs[0]
+    if c.outputs[0].dtype == "s8":
+        pairs = [("nhwc", "nhwc"), ("chw", "chw")]
+    else:
+        pairs = [(source, out) for source in ("nhwc", "chw") for out in ("nhwc", "planes")]
     return [
         _choice(
             "quantize",
@@ -77,8 +81,7 @@ def _quantize(c: Context) -> list[Choice]:
                 "out_layout": LAYOUT_CODES[out],
             },
         )
-        for source in ("nhwc", "chw")
-        for out in ("nhwc", "planes")
+        for source, out in pairs
     ]
 
 

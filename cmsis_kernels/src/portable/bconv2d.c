@@ -93,7 +93,14 @@ static int32_t accumulate(const ebnn_bconv_params_t *p, const uint8_t *in, uint3
     return acc;
 }
 
-/* in: b1, u2..u4 or s8 NHWC; in[1]: s8 NHWC residual or NULL; out: b1, s8 or s32 NHWC. */
+/* The bits of one output channel into the planes of one pixel (already cleared). */
+static void store_bits(uint32_t *pixel, uint32_t code, uint32_t bits, uint32_t words, uint32_t oc) {
+    for (uint32_t bit = 0; bit < bits; bit++) {
+        pixel[bit * words + oc / 32u] |= ((code >> bit) & 1u) << (oc % 32u);
+    }
+}
+
+/* in: b1, u2..u4 or s8 NHWC; in[1]: s8 NHWC residual or NULL; out: b1, u2..u4, s8 or s32 NHWC. */
 ebnn_status_t ebnn_bconv2d__portable(const void *params, const ebnn_io_t *io) {
     const ebnn_bconv_params_t *p = params;
     const ebnn_conv_dims_t *d = &p->dims;
@@ -102,20 +109,25 @@ ebnn_status_t ebnn_bconv2d__portable(const void *params, const ebnn_io_t *io) {
     for (uint32_t pixel = 0; pixel < (uint32_t)d->out_h * d->out_w; pixel++) {
         const uint32_t oy = pixel / d->out_w;
         const uint32_t ox = pixel % d->out_w;
-        uint32_t word = 0;
+        const uint32_t words = ((uint32_t)d->out_c + 31u) / 32u;
+        uint32_t *bits = (uint32_t *)io->out + (size_t)pixel * words * e->out_dtype;
+        for (uint32_t i = 0; e->out_dtype <= EBNN_U4 && i < words * e->out_dtype; i++) {
+            bits[i] = 0;
+        }
         for (uint32_t oc = 0; oc < d->out_c; oc++) {
             const int32_t acc = accumulate(p, io->in[0], oy, ox, oc);
             const size_t index = (size_t)pixel * d->out_c + oc;
             if (e->out_dtype == EBNN_B1) {
-                word |= ebnn_epilogue_bit(e, acc, oc) << (oc % 32u);
-                if (oc % 32u == 31u || oc + 1u == d->out_c) {
-                    ((uint32_t *)io->out)[(size_t)pixel * ((d->out_c + 31u) / 32u) + oc / 32u] = word;
-                    word = 0;
-                }
-            } else if (e->out_dtype == EBNN_S8) {
-                ((int8_t *)io->out)[index] = ebnn_epilogue_s8(e, acc, oc, e->residual != 0u ? residual[index] : 0);
-            } else {
+                store_bits(bits, ebnn_epilogue_bit(e, acc, oc), 1, words, oc);
+            } else if (e->out_dtype == EBNN_S32) {
                 ((int32_t *)io->out)[index] = acc;
+            } else {
+                const int32_t y = ebnn_epilogue_code(e, acc, oc, e->residual != 0u ? residual[index] : 0);
+                if (e->out_dtype == EBNN_S8) {
+                    ((int8_t *)io->out)[index] = (int8_t)y;
+                } else {
+                    store_bits(bits, (uint32_t)y, e->out_dtype, words, oc);
+                }
             }
         }
     }

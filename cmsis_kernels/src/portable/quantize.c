@@ -1,5 +1,5 @@
 /*
- * s8 -> b1 or u2..u4 through a per-channel affine map (SPEC.md section 6), any layouts.
+ * s8 -> b1, u2..u4 or s8 through a per-channel affine map (SPEC.md section 6), any layouts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,13 +15,32 @@ static uint32_t code(const ebnn_quantize_params_t *p, int8_t x, uint32_t c) {
     return (uint32_t)ebnn_clamp(t >> p->shift, 0, (1 << p->out_dtype) - 1);
 }
 
-/* in: s8 NHWC or CHW; out: bits NHWC or PLANES. */
+static void quantize_s8(const ebnn_quantize_params_t *p, const int8_t *in, int8_t *out) {
+    const uint32_t pixels = (uint32_t)p->h * p->w;
+    const uint32_t stride = (pixels + 3u) & ~3u;
+    const uint32_t outer = p->in_layout == EBNN_CHW ? p->c : pixels;
+    const uint32_t inner = p->in_layout == EBNN_CHW ? stride : p->c;
+    for (uint32_t o = 0; o < outer; o++) {
+        for (uint32_t i = 0; i < inner; i++) {
+            const uint32_t c = p->in_layout == EBNN_CHW ? o : i;
+            const int32_t t = in[o * inner + i] * p->mul[c] + p->add[c];
+            const int tail = p->in_layout == EBNN_CHW && i >= pixels;
+            out[o * inner + i] = tail ? 0 : (int8_t)ebnn_clamp(t >> p->shift, INT8_MIN, INT8_MAX);
+        }
+    }
+}
+
+/* in: s8 NHWC or CHW; out: bits NHWC or PLANES, or s8 in the input's layout. */
 ebnn_status_t ebnn_quantize__portable(const void *params, const ebnn_io_t *io) {
     const ebnn_quantize_params_t *p = params;
     const int8_t *in = io->in[0];
     uint32_t *out = io->out;
     const uint32_t pixels = (uint32_t)p->h * p->w;
     const uint32_t stride = (pixels + 3u) & ~3u;
+    if (p->out_dtype == EBNN_S8) {
+        quantize_s8(p, in, io->out);
+        return EBNN_OK;
+    }
     const uint32_t words = ((p->out_layout == EBNN_PLANES ? pixels : p->c) + 31u) / 32u;
     const uint32_t outer = p->out_layout == EBNN_PLANES ? p->c : pixels;
     for (uint32_t i = 0; i < outer * words * p->out_dtype; i++) {

@@ -18,6 +18,11 @@ from edgebnn.ir.types import DTYPE_BITS, Op, Shape, TensorType
 WEIGHT_KINDS = {"binary": (-1, 1), "ternary": (-1, 0, 1), "two_plane": (-3, -1, 1, 3)}
 
 
+def code_range(dtype: str) -> tuple[int, int]:
+    """Smallest and largest code of s8 or u2..u4."""
+    return (-128, 127) if dtype == "s8" else (0, 2 ** DTYPE_BITS[dtype] - 1)
+
+
 def accumulate(op: Op, x: np.ndarray, zero_point: int) -> np.ndarray:
     """The int32 accumulators (out_h, out_w, out_c) of a bconv2d on codes ``x`` (b1: -1/+1)."""
     w = op.attrs["weights"].astype(np.int64)
@@ -61,7 +66,7 @@ def _quantize(
     t = inputs[0] * op.attrs["mul"].astype(np.int64) + op.attrs["add"].astype(np.int64)
     if outs[0].dtype == "b1":
         return [np.where(t < 0, -1, 1)]
-    return [np.clip(t >> op.attrs["shift"], 0, 2 ** DTYPE_BITS[outs[0].dtype] - 1)]
+    return [np.clip(t >> op.attrs["shift"], *code_range(outs[0].dtype))]
 
 
 BCONV2D = register(
