@@ -14,9 +14,17 @@ package_of() {
     esac
 }
 
+# A compiler without its C library is no use.
+present() {
+    command -v "$1" >/dev/null 2>&1 || return 1
+    case $1 in
+        *-gcc) echo '#include <string.h>' | "$1" -fsyntax-only -x c - 2>/dev/null ;;
+    esac
+}
+
 packages=
 for tool in "$@"; do
-    command -v "$tool" >/dev/null 2>&1 || packages="$packages $(package_of "$tool")"
+    present "$tool" || packages="$packages $(package_of "$tool")"
 done
 [ -n "$packages" ] || exit 0
 
@@ -24,7 +32,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "installing:$packages"
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086 # a list of words
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } >&2 ||
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } >/dev/null ||
         echo "apt could not install:$packages" >&2
 else
     echo "some tools are missing and only root can install them. Run:" >&2

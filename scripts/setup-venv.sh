@@ -10,7 +10,8 @@ python=${PYTHON:-python3}
 need() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "installing: $1"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"; } >&2
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$1"; } >/dev/null
     else
         echo "error: $2. Run:  sudo apt-get install $1" >&2
         exit 1
