@@ -1,0 +1,92 @@
+"""``edgebnn profile``: counts of each layer on a board or emulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgebnn.cli.common import console, emit_json, json_option, say, stderr_console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgebnn.device.profile import Profile
+
+_BAR = 20
+
+
+@click.command(epilog="Example: edgebnn profile build/kws --emulate mps2-an386")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--emulate", metavar="BOARD", help="Start this board in QEMU, see 'edgebnn boards'.")
+@click.option(
+    "--port", metavar="PORT", help="Serial port of a board, or a pyserial URL such as socket://host:port."
+)
+@click.option("--baud", type=click.IntRange(min=300), help="Baud rate of the port [115200].")
+@click.option(
+    "-n", "runs", type=click.IntRange(min=1, max=1_000_000), default=1, help="Inferences to measure [1]."
+)
+@json_option
+def profile(
+    folder: Path, emulate: str | None, port: str | None, baud: int | None, runs: int, as_json: bool
+) -> None:
+    """Profile the converted model in FOLDER layer by layer.
+
+    On a board, counts are core cycles; on an emulator they are executed instructions, which are neither
+    cycles nor time.
+    """
+    from rich.live import Live
+
+    from edgebnn.device.profile import profile as run_profile
+
+    err = stderr_console()
+    if as_json or not err.is_terminal:
+        result = run_profile(folder, emulate=emulate, port=port, baud=baud, runs=runs, message=say)
+    else:
+        with Live(console=err, transient=True, refresh_per_second=8) as live:
+            result = run_profile(
+                folder,
+                emulate=emulate,
+                port=port,
+                baud=baud,
+                runs=runs,
+                message=live.update,
+                progress=lambda part: live.update(_table(part, runs)),
+            )
+    if as_json:
+        emit_json(result.as_dict())
+    else:
+        console().print(_table(result, runs))
+
+
+def _table(result: Profile, runs: int) -> Table:
+    """The per-layer table of a profile, complete or not."""
+    from rich.table import Table
+
+    macs = sum(layer.macs for layer in result.layers)
+    where = f"{result.board} ({result.core}), {'emulated by QEMU' if result.emulated else result.status}"
+    time = "" if result.milliseconds is None else f" = {result.milliseconds:.3f} ms"
+    spread = "" if result.minimum == result.maximum else f", {result.minimum:,} to {result.maximum:,}"
+    table = Table(
+        title=f"{result.model} on {where}",
+        caption=f"run {result.runs} of {runs}: {result.total:,} {result.unit}{time} per inference{spread}",
+        box=None,
+    )
+    table.add_column("layer")
+    table.add_column("op")
+    table.add_column("kernel", overflow="fold")
+    table.add_column("MACs", justify="right")
+    table.add_column(result.unit, justify="right")
+    table.add_column(f"{result.unit}/MAC", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("")
+    for layer in result.layers:
+        share = layer.count / result.total if result.total else 0.0
+        rate = f"{layer.count / layer.macs:.2f}" if layer.macs else "-"
+        bar = "█" * round(_BAR * share)
+        numbers = (f"{layer.macs:,}", f"{layer.count:,}", rate, f"{share:.1%}")
+        table.add_row(layer.name, layer.op, layer.kernel, *numbers, bar)
+    rate = f"{result.total / macs:.2f}" if macs else "-"
+    table.add_row("total", "", "", f"{macs:,}", f"{result.total:,}", rate, "", "", style="bold")
+    return table
