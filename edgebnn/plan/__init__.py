@@ -82,7 +82,7 @@ def plan(graph: Graph, target: Target, optimize: str = "speed", only: str | None
         )
     offsets, scratch_offsets, arena = _allocate(selection.graph, steps)
     crc = zlib.crc32(dumps(graph))
-    return Plan(selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize)
+    return Plan(graph, selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize)
 
 
 def _allocate(graph: Graph, steps: list[Step]) -> tuple[dict[str, int], tuple[int, ...], int]:

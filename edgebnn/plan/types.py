@@ -75,10 +75,12 @@ class Step:
 class Plan:
     """A graph planned for a target: layouts are part of the graph's types, every tensor has an arena offset.
 
+    ``source``: the graph as it came; ``graph``: with layouts and conversions.
     ``offsets``: bytes by tensor name; ``scratch_offsets``: bytes by step index (-1: none). ``crc``: CRC-32 of the
     graph's file.
     """
 
+    source: Graph
     graph: Graph
     target: Target
     steps: tuple[Step, ...]
