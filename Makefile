@@ -13,6 +13,9 @@ DEMO_TOOLS := arm-none-eabi-gcc qemu-system-arm
 TEST_TOOLS := $(DEMO_TOOLS) qemu-arm qemu-aarch64 aarch64-linux-gnu-gcc arm-linux-gnueabihf-gcc clang
 LINT_TOOLS := clang-format cppcheck
 
+# The rules share one virtual environment.
+.NOTPARALLEL:
+
 .PHONY: help demo test lint bench-cortex-m clean distclean
 help:
 	@echo "make demo            convert, run and profile the shipped keyword spotter"
@@ -21,19 +24,20 @@ help:
 	@echo "make bench-cortex-m  the Cortex-M kernel table"
 	@echo "make clean           remove what was built; distclean: also the virtual environment"
 
-# The stamp of the larger set of requirements serves the smaller one too.
-$(VENV)/.stamp: requirements.txt pyproject.toml setup.py scripts/setup-venv.sh
-	@scripts/setup-venv.sh $(VENV) $(if $(wildcard $(VENV)/.stamp-dev),requirements-dev.txt,requirements.txt)
+# Requirements: those of the tests include those of the demo.
+$(VENV)/.stamp: requirements.txt scripts/setup-venv.sh
+	@scripts/setup-venv.sh $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp
+$(VENV)/.stamp-dev: requirements.txt requirements-dev.txt scripts/setup-venv.sh
 	@scripts/setup-venv.sh $(VENV) requirements-dev.txt
-	@touch $@
+	@touch $(VENV)/.stamp $@
 
-# An editable install does not notice changed C files.
-$(VENV)/.stamp-ext: $(VENV)/.stamp $(C_TREE)
+# An editable install does not notice changed C files, and setuptools not changed headers.
+$(VENV)/.stamp-ext: pyproject.toml setup.py $(C_TREE) | $(VENV)/.stamp
 	@echo "building the host runtime"
-	@$(PY) setup.py -q build_ext --inplace --force
+	@rm -f edgebnn/host/_ebnn*.so
+	@$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: $(VENV)/.stamp $(VENV)/.stamp-ext
@@ -44,7 +48,7 @@ test: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(TEST_TOOLS)
 	@PATH="$(BIN):$$PATH" $(PY) -m pytest -n $(or $(JOBS),2) $(ARGS)
 
-lint: $(VENV)/.stamp-dev
+lint: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(LINT_TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
@@ -40,18 +41,25 @@ def cpu_seconds(*args: str) -> float:
     return best
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(name, "--help") == 0
-    text = capsys.readouterr().out
-    assert f"edgebnn {name} " in text
-    assert "Example: edgebnn" in " ".join(text.split())
+def commands() -> list[tuple[str, ...]]:
+    """Every command as its words: ("convert",), ("train", "kws"), ..."""
+    found: list[tuple[str, ...]] = []
+    for name in sorted(COMMANDS):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None and command.name == name
+        found += [(name, sub) for sub in command.commands] if isinstance(command, click.Group) else [(name,)]
+    return found
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_help_line_of_the_table_is_the_commands_own(name: str) -> None:
-    command = cli.get_command(None, name)  # type: ignore[arg-type]
-    assert command is not None and command.name == name
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example_and_json(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*words, "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Usage: edgebnn {' '.join(words)} " in text
+    assert f"Example: edgebnn {' '.join(words)} " in text
+    assert "--json" in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

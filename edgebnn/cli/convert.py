@@ -78,5 +78,6 @@ def _show(report: dict[str, Any]) -> None:
     out.print(table)
     out.print(
         f"{report['name']} for {report['target']}: weights {flash['weights']:,} + constants"
-        f" {flash['constants']:,} = {flash['total']:,} bytes of flash, arena {report['arena']:,} bytes of RAM"
+        f" {flash['constants']:,} = {flash['total']:,} bytes of flash, arena {report['arena']:,} bytes of RAM",
+        soft_wrap=True,
     )

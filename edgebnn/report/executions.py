@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edgebnn.csrc import kernels_dir
-from edgebnn.errors import ToolchainError
+from edgebnn.errors import ToolchainError, UsageError
 from edgebnn.ir import reference as numpy_reference
 from edgebnn.ir import storage
 from edgebnn.plan import Plan
@@ -113,9 +113,19 @@ def _execute(command: list[str], failure: str, data: bytes = b"") -> bytes:
 
 def emulator(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
     """The firmware on the target's default board in QEMU, read back over its serial port."""
-    from edgebnn.device.verify import layers
+    from edgebnn.device.build import build
+    from edgebnn.device.qemu import Qemu
+    from edgebnn.device.verify import run_on_device
 
-    yield from layers(folder, plan, inputs)
+    graph = plan.graph
+    board = plan.target.board
+    if board is None:
+        raise UsageError(f"{folder}: target {plan.target.name} has no emulated board", "leave out 'emulator'")
+    image = build(folder, board)
+    with Qemu(image.elf, board) as machine, machine.connect() as device:
+        for x in inputs:
+            (tensors,) = run_on_device(device, [storage.to_bytes(x, graph.tensors[graph.input])])
+            yield {op.name: tensors[op.name].data for op in graph.ops}
 
 
 EXECUTIONS: dict[str, Execution] = {"reference": reference, "host": host, "c": c, "emulator": emulator}
