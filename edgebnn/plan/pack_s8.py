@@ -6,6 +6,7 @@ the emulator's figures (0 wait states).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,9 +60,7 @@ def misfit(
     return None
 
 
-def pack_conv(
-    weights: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], input_offset: int
-) -> PackedS8:
+def pack_conv(weights: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], input_offset: int) -> PackedS8:
     """Packs a convolution or dense layer: weights [out_c, kernel_h, kernel_w, in_c] or [out_c, in_c], bias [out_c].
 
     Per pair of output channels (i, j) and step of two products (a, b) one word: w_i[a], w_j[a], w_i[b], w_j[b].
@@ -75,3 +74,14 @@ def pack_conv(
     fours = padded.reshape(-1, 2, padded.shape[1] // 4, 2, 2)  # pair, channel, four, (a, b), step
     packed = fours.transpose(0, 2, 4, 3, 1)  # pair, four, step, (a, b), channel
     return PackedS8(np.ascontiguousarray(packed).reshape(-1), fold_bias(weights, bias, input_offset))
+
+
+def conv_scratch(dims: Mapping[str, int]) -> int:
+    """Bytes of scratch of ebnn_conv2d_s8__cortex_m4; dims: fields of ebnn_conv_dims_t."""
+    d = dims
+    k = (d["kernel_h"] * d["kernel_w"] * d["in_c"] + 3) // 4 * 4
+    h = (d["out_h"] - 1) * d["stride_h"] + (d["kernel_h"] - 1) * d["dilation_h"] + 1
+    w = (d["out_w"] - 1) * d["stride_w"] + (d["kernel_w"] - 1) * d["dilation_w"] + 1
+    padded = d["pad_h"] or d["pad_w"] or h > d["in_h"] or w > d["in_w"]
+    copy = (h * w * d["in_c"] + 3) // 4 * 4 if padded and d["pad_w"] < w and d["in_c"] < 4 else 0
+    return (d["out_c"] + 1) // 2 * 32 + 9 * k + (copy if copy <= 2048 else 0)

@@ -1,0 +1,186 @@
+/*
+ * Inner loops of the s8 convolution: four pixels by two output channels at a time, eight accumulators in
+ * registers, requantised and stored by the same routine. A step makes 16 products from 5 loads, 2 SXTB16 and
+ * 8 SMLAD.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ebnn_requant.h"
+#include "ebnn_s8_core.h"
+
+#if EBNN_ARM_DSP
+
+/* Assembly, because the compilers do not keep 14 values in registers. r0 weights, r1 x, r4-r7 and r8-r11
+ * accumulators of the two channels; the copy of ebnn_s8_tile_t lies on the stack, below it the entry point of
+ * the loop. */
+#define ENTRY "[sp, #0]"
+#define X "[sp, #8]"
+#define X_END "[sp, #12]"
+#define PAIRS "[sp, #16]"
+#define OUT "[sp, #20]"
+#define PIXEL_STEP "[sp, #24]"
+#define CHANNEL_STEP "[sp, #28]"
+#define CHANNELS "[sp, #32]"
+
+#define STEP(o)                                                                                              \
+    "ldr lr, [r0], #4\n"                                                                                     \
+    "ldr r2, [r1, #16*" o "]\n"                                                                              \
+    "ldr r3, [r1, #16*" o "+4]\n"                                                                            \
+    "sxtb16 r12, lr, ror #8\n"                                                                               \
+    "sxtb16 lr, lr\n"                                                                                        \
+    "smlad r4, lr, r2, r4\n"                                                                                 \
+    "smlad r8, r12, r2, r8\n"                                                                                \
+    "smlad r5, lr, r3, r5\n"                                                                                 \
+    "smlad r9, r12, r3, r9\n"                                                                                \
+    "ldr r2, [r1, #16*" o "+8]\n"                                                                            \
+    "ldr r3, [r1, #16*" o "+12]\n"                                                                           \
+    "smlad r6, lr, r2, r6\n"                                                                                 \
+    "smlad r10, r12, r2, r10\n"                                                                              \
+    "smlad r7, lr, r3, r7\n"                                                                                 \
+    "smlad r11, r12, r3, r11\n"
+
+/* r2 multiplier, r12 rounding and output offset together, lr right shift */
+#define REQUANT(a)                                                                                           \
+    "lsl " a ", " a ", #1\n"                                                                                 \
+    "smmulr " a ", " a ", r2\n"                                                                              \
+    "add " a ", " a ", " a ", asr #31\n"                                                                     \
+    "add " a ", " a ", r12\n"                                                                                \
+    "asr " a ", " a ", lr\n"                                                                                 \
+    "ssat " a ", #8, " a "\n"
+
+/* shift >= 0: r2 multiplier, r12 output offset, lr left shift + 1 */
+#define REQUANT_LEFT(a)                                                                                      \
+    "lsl " a ", " a ", lr\n"                                                                                 \
+    "smmulr " a ", " a ", r2\n"                                                                              \
+    "add " a ", " a ", r12\n"                                                                                \
+    "ssat " a ", #8, " a "\n"
+
+/* Requantises the four sums of a channel. r1: its entry in the pair; stored: label after it; left: see below.
+ */
+#define CHANNEL(a, b, c, d, left, stored)                                                                    \
+    "ldm r1!, {r2, r12, lr}\n"                                                                               \
+    "cmp lr, #0\n"                                                                                           \
+    "ble " left "f\n" REQUANT(a) REQUANT(b) REQUANT(c) REQUANT(d) stored ":\n"
+
+/* Out of line: shift >= 0. */
+#define CHANNEL_LEFT(a, b, c, d, left, stored)                                                               \
+    left ":\n"                                                                                               \
+         "rsb lr, lr, #1\n" REQUANT_LEFT(a) REQUANT_LEFT(b) REQUANT_LEFT(c) REQUANT_LEFT(d) "b " stored      \
+                                                                                            "b\n"
+
+/* r3 out, r2 pixel step, r0 three pixel steps */
+#define STORE(a, b, c, d)                                                                                    \
+    "strb " a ", [r3]\n"                                                                                     \
+    "strb " b ", [r3, r2]\n"                                                                                 \
+    "strb " c ", [r3, r2, lsl #1]\n"                                                                         \
+    "strb " d ", [r3, r12]\n"
+
+/* clang-format off */
+__attribute__((naked)) void ebnn_s8_tile(const ebnn_s8_tile_t *tile __attribute__((unused))) {
+    __asm volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        "ldm r0, {r1-r8}\n"
+        "push {r1-r8}\n"
+        "sub r12, r2, r3\n" /* minus the bytes of x: enter the loop of 8 steps so that it ends even */
+        "and r12, r12, #0x60\n"
+        "sub r2, r2, r12\n"
+        "str r2, [sp, #4]\n"
+        "lsr r12, r12, #5\n"
+        "sub sp, #4\n"
+        "str r12, " ENTRY "\n"
+        "mov r0, r1\n"
+        "9:\n"
+        "ldr r2, " PAIRS "\n"
+        "ldr r12, " ENTRY "\n"
+        "ldr r1, " X "\n"
+        "ldrd r4, r8, [r2], #8\n"
+        "str r2, " PAIRS "\n"
+        "mov r5, r4\n"
+        "mov r6, r4\n"
+        "mov r7, r4\n"
+        "mov r9, r8\n"
+        "mov r10, r8\n"
+        "mov r11, r8\n"
+        "tbb [pc, r12]\n"
+        "0: .byte (1f-0b)/2, (2f-0b)/2, (3f-0b)/2, (4f-0b)/2\n"
+        "1:\n" STEP("0") STEP("1")
+        "2:\n" STEP("2") STEP("3")
+        "3:\n" STEP("4") STEP("5")
+        "4:\n" STEP("6") STEP("7")
+        "ldr lr, " X_END "\n"
+        "adds r1, #128\n"
+        "cmp r1, lr\n"
+        "bne 1b\n"
+        "ldr r1, " PAIRS "\n"
+        CHANNEL("r4", "r5", "r6", "r7", "4", "5")
+        CHANNEL("r8", "r9", "r10", "r11", "6", "7")
+        "str r1, " PAIRS "\n"
+        "ldr r3, " OUT "\n"
+        "ldr r2, " PIXEL_STEP "\n"
+        "ldr r1, " CHANNEL_STEP "\n"
+        "ldr lr, " CHANNELS "\n"
+        "add r12, r2, r2, lsl #1\n"
+        STORE("r4", "r5", "r6", "r7")
+        "subs lr, #2\n"
+        "bmi 8f\n" /* odd number of channels */
+        "add r3, r1\n"
+        "str lr, " CHANNELS "\n"
+        STORE("r8", "r9", "r10", "r11")
+        "add r3, r1\n"
+        "str r3, " OUT "\n"
+        "bne 9b\n"
+        "8:\n"
+        "add sp, #36\n"
+        "pop {r4-r11, pc}\n"
+        CHANNEL_LEFT("r4", "r5", "r6", "r7", "4", "5")
+        CHANNEL_LEFT("r8", "r9", "r10", "r11", "6", "7"));
+}
+/* clang-format on */
+
+#else
+
+static int32_t requantize(int32_t acc, int32_t multiplier, int32_t round, int32_t right) {
+    if (right <= 0) {
+        return ebnn_ssat8(ebnn_smmulr((int32_t)((uint32_t)acc << (1 - right)), multiplier) + round);
+    }
+    return ebnn_ssat8(ebnn_requant_right(acc, multiplier, round, right));
+}
+
+void ebnn_s8_tile(const ebnn_s8_tile_t *tile) {
+    const uint32_t words = (uint32_t)(tile->x_end - tile->x) / 4u;
+    for (uint32_t c = 0; c < tile->channels; c++) {
+        const uint32_t *w = tile->weights + (c / 2u) * words;
+        const ebnn_s8_pair_t *pair = tile->pairs + c / 2u;
+        int8_t *out = tile->out + c * tile->channel_step;
+        for (uint32_t pixel = 0; pixel < 4u; pixel++) {
+            int32_t acc = pair->bias[c % 2u];
+            for (uint32_t i = 0; i < words; i++) {
+                const uint32_t both = c % 2u == 0u ? ebnn_sxtb16(w[i]) : ebnn_sxtb16_ror8(w[i]);
+                acc = ebnn_smlad(both, tile->x[4u * i + pixel], acc);
+            }
+            out[pixel * tile->pixel_step] =
+                (int8_t)requantize(acc, pair->channel[c % 2u].multiplier, pair->channel[c % 2u].round,
+                                   pair->channel[c % 2u].right);
+        }
+    }
+}
+
+#endif
+
+void ebnn_s8_pairs(const ebnn_conv_s8_params_t *p, ebnn_s8_pair_t *pairs) {
+    for (uint32_t c = 0; c < p->dims.out_c; c++) {
+        ebnn_s8_pair_t *pair = pairs + c / 2u;
+        const int32_t right = -p->shift[c];
+        const int32_t rounded =
+            (int32_t)((uint32_t)(2 * p->output_offset + 1) << (right > 0 ? right : 0)) >> 1;
+        pair->bias[c % 2u] = p->bias[c];
+        pair->channel[c % 2u].multiplier = p->multiplier[c];
+        pair->channel[c % 2u].right = right;
+        pair->channel[c % 2u].round = rounded;
+    }
+    if (p->dims.out_c % 2u != 0u) { /* computed, not stored */
+        pairs[p->dims.out_c / 2u].bias[1] = 0;
+        pairs[p->dims.out_c / 2u].channel[1] = pairs[p->dims.out_c / 2u].channel[0];
+    }
+}
