@@ -71,10 +71,10 @@ typedef struct {
     uint8_t shift;
     uint8_t out_dtype;
     uint8_t in_layout;  /* EBNN_NHWC or EBNN_CHW */
-    uint8_t out_layout; /* EBNN_NHWC or EBNN_PLANES; s8: as in_layout */
+    uint8_t out_layout; /* any layout of bits; s8: as in_layout */
 } ebnn_quantize_params_t;
 
-/* Changes the storage order; bits: NHWC <-> PLANES, s8: NHWC <-> CHW. */
+/* Changes the storage order: bits between NHWC, PLANES and NIBBLES, s8 between NHWC and CHW. */
 typedef struct {
     uint16_t h, w, c;
     uint8_t dtype;

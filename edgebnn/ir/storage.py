@@ -31,6 +31,10 @@ def to_bytes(values: np.ndarray, tensor: TensorType) -> bytes:
             return padded.tobytes()
         return values.astype(dtype).tobytes()
     codes = (values < 0).astype(np.uint8) if tensor.dtype == "b1" else values.astype(np.uint8)
+    if tensor.layout == "nibbles":
+        padded = np.zeros((tensor.channels, -(-tensor.pixels // 8) * 8), np.uint8)
+        padded[:, : tensor.pixels] = codes.reshape(-1, tensor.channels).T
+        return (padded[:, 0::2] | (padded[:, 1::2] << 4)).tobytes()
     planes = [(codes >> b) & 1 for b in range(DTYPE_BITS[tensor.dtype])]
     if tensor.layout == "planes":
         return b"".join(_pack_words(p.reshape(-1, tensor.channels).T).tobytes() for p in planes)
@@ -46,6 +50,10 @@ def from_bytes(data: bytes, tensor: TensorType) -> np.ndarray:
             return raw.reshape(c, -1)[:, : h * w].T.reshape(h, w, c)
         return raw.reshape(h, w, c)
     bits = DTYPE_BITS[tensor.dtype]
+    if tensor.layout == "nibbles":
+        pairs = np.frombuffer(data, np.uint8).reshape(c, -1).astype(np.int64)
+        codes = np.stack([pairs & 15, pairs >> 4], axis=2).reshape(c, -1)[:, : h * w].T.reshape(h, w, c)
+        return 1 - 2 * codes if tensor.dtype == "b1" else codes
     words = np.frombuffer(data, "<u4")
     if tensor.layout == "planes":
         planes = _unpack_words(words.reshape(bits, c, -1), h * w).transpose(2, 1, 0).reshape(h, w, c, bits)

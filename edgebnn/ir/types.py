@@ -15,7 +15,7 @@ Shape = tuple[int, int, int]
 
 #: bits per element of each element type; "real" marks a float value that no pass has quantised yet
 DTYPE_BITS = {"b1": 1, "u2": 2, "u3": 3, "u4": 4, "s8": 8, "s32": 32, "real": 64}
-LAYOUTS = ("nhwc", "chw", "planes")
+LAYOUTS = ("nhwc", "chw", "planes", "nibbles")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class TensorType:
         """Stored size in bytes (SPEC.md section 3)."""
         bits = DTYPE_BITS[self.dtype]
         if self.is_bits:
+            if self.layout == "nibbles":
+                return 4 * self.channels * -(-self.pixels // 8)
             if self.layout == "planes":
                 return 4 * bits * self.channels * -(-self.pixels // 32)
             return 4 * bits * self.pixels * -(-self.channels // 32)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from edgebnn.errors import ModelError
-from edgebnn.ir import Graph, verify
+from edgebnn.ir import Graph, Op, verify
 from edgebnn.ir.file import dumps
 from edgebnn.plan.arena import Buffer, plan_arena
 from edgebnn.plan.candidates import CANDIDATES
+from edgebnn.plan.fuse import fuse_quantize
+from edgebnn.plan.geometry import params_bytes
 from edgebnn.plan.kernels import kernels
 from edgebnn.plan.cost_report import report
 from edgebnn.plan.select import describe, select
@@ -18,50 +21,41 @@ from edgebnn.targets import Target
 __all__ = ["Candidate", "Choice", "Context", "Params", "Plan", "Step", "plan", "report"]
 
 
-def _options(graph: Graph, target: Target, optimize: str) -> tuple[list[list[Choice]], list[list[str]]]:
-    """The choices of every op, and the reasons of the candidates that have none."""
-    known = kernels()
+#: keeps or drops a choice: (op name, choice) -> keep
+Filter = Callable[[str, Choice], bool]
+
+
+def _propose(graph: Graph, op: Op, target: Target, optimize: str) -> tuple[list[Choice], list[str]]:
+    """The choices for one op, and the reasons of the candidates that have none."""
+    inputs = tuple(graph.tensors[n] for n in op.inputs)
+    outputs = tuple(graph.tensors[n] for n in op.outputs)
+    context = Context(op, inputs, outputs, target, optimize)
+    choices: list[Choice] = []
+    rejected: list[str] = []
+    for isa in target.isa:
+        for candidate in CANDIDATES:
+            if candidate.isa != isa or op.type not in candidate.op_types:
+                continue
+            proposed = candidate.propose(context)
+            if isinstance(proposed, str):
+                rejected.append(f"{candidate.name}: {proposed}")
+            else:
+                choices += [c for c in proposed if c.kernel in kernels()]
+    return choices, rejected
+
+
+def _plan_graph(source: Graph, graph: Graph, target: Target, optimize: str, keep: Filter) -> tuple[float, Plan]:
+    """(cost, plan) of ``graph`` as it is."""
     options: list[list[Choice]] = []
     reasons: list[list[str]] = []
     for op in graph.ops:
-        context = Context(
-            op,
-            tuple(graph.tensors[n] for n in op.inputs),
-            tuple(graph.tensors[n] for n in op.outputs),
-            target,
-            optimize,
-        )
-        choices: list[Choice] = []
-        rejected: list[str] = []
-        for isa in target.isa:
-            for candidate in CANDIDATES:
-                if candidate.isa != isa or op.type not in candidate.op_types:
-                    continue
-                proposed = candidate.propose(context)
-                if isinstance(proposed, str):
-                    rejected.append(f"{candidate.name}: {proposed}")
-                else:
-                    choices += [c for c in proposed if c.kernel in known]
+        choices, rejected = _propose(graph, op, target, optimize)
         if not choices:
             why = "; ".join(rejected) or "no kernel of this target takes it"
             raise ModelError(f"{graph.name}: layer {op.name!r} ({op.type}): {why}", f"target {target.name}")
-        options.append(choices)
+        options.append([c for c in choices if keep(op.name, c)] or [min(choices, key=lambda c: c.scratch)])
         reasons.append(rejected)
-    return options, reasons
-
-
-def plan(graph: Graph, target: Target, optimize: str = "speed", only: str | None = None) -> Plan:
-    """Plans an integer graph for ``target``. ``optimize``: "speed" or "size". ``only``: take choices of kernels whose
-    symbol contains this text where there are any (tests and benchmarks).
-
-    Raises ModelError naming the layer that no kernel takes.
-    """
-    verify(graph, integer=True)
-    options, reasons = _options(graph, target, optimize)
-    if only:
-        options = [[c for c in choices if only in c.kernel] or choices for choices in options]
     selection = select(graph, options, optimize)
-    known = kernels()
     by_name = {op.name: (o, r) for op, o, r in zip(graph.ops, options, reasons, strict=True)}
     steps = []
     for op, choice in zip(selection.graph.ops, selection.choices, strict=True):
@@ -70,7 +64,7 @@ def plan(graph: Graph, target: Target, optimize: str = "speed", only: str | None
             Step(
                 op=op,
                 kernel=choice.kernel,
-                struct=known[choice.kernel].struct,
+                struct=kernels()[choice.kernel].struct,
                 params=choice.pack(),
                 scratch=choice.scratch,
                 cost=choice.cost,
@@ -81,8 +75,73 @@ def plan(graph: Graph, target: Target, optimize: str = "speed", only: str | None
             )
         )
     offsets, scratch_offsets, arena = _allocate(selection.graph, steps)
-    crc = zlib.crc32(dumps(graph))
-    return Plan(graph, selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize)
+    crc = zlib.crc32(dumps(source))
+    plan_ = Plan(source, selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize)
+    return selection.cost, plan_
+
+
+def _best(graph: Graph, target: Target, optimize: str, keep: Filter) -> Plan:
+    """The cheaper of the plans with and without fused quantisers."""
+
+    def takes(candidate: Graph, op: Op) -> bool:
+        return bool(_propose(candidate, op, target, optimize)[0])
+
+    cost, plain = _plan_graph(graph, graph, target, optimize, keep)
+    fused_graph = fuse_quantize(graph, takes)
+    if fused_graph is graph:
+        return plain
+    fused_cost, fused = _plan_graph(graph, fused_graph, target, optimize, keep)
+    return fused if fused_cost < cost else plain
+
+
+def flash_bytes(plan_: Plan) -> int:
+    """Bytes of weights and constants."""
+    return sum(params_bytes(step.params) for step in plan_.steps)
+
+
+def plan(
+    graph: Graph,
+    target: Target,
+    optimize: str = "speed",
+    only: str | None = None,
+    flash: int | None = None,
+    ram: int | None = None,
+) -> Plan:
+    """Plans an integer graph for ``target``. ``optimize``: "speed" or "size". ``only``: take choices of kernels whose
+    symbol contains this text where there are any (tests and benchmarks). ``flash``, ``ram``: budgets in bytes for
+    weights with constants, and for the arena; a plan over budget gives way to a smaller one.
+
+    Raises ModelError naming the layer that no kernel takes, or that needs most of a budget no plan meets.
+    """
+    verify(graph, integer=True)
+
+    def keep_only(op_name: str, choice: Choice) -> bool:
+        return only is None or only in choice.kernel
+
+    plan_ = _best(graph, target, optimize, keep_only)
+    if flash is not None and flash_bytes(plan_) > flash:
+        plan_ = _best(graph, target, optimize := "size", keep_only)
+    while ram is not None and plan_.arena > ram and any(step.scratch for step in plan_.steps):
+        limit = max(step.scratch for step in plan_.steps)
+        smaller = _best(graph, target, optimize, lambda n, c, limit=limit: keep_only(n, c) and c.scratch < limit)  # type: ignore[misc]
+        if smaller.arena >= plan_.arena:
+            break
+        plan_ = smaller
+    _check_budget(plan_, "flash", flash_bytes(plan_), flash, [params_bytes(s.params) for s in plan_.steps])
+    live = [s.scratch + sum(plan_.graph.tensors[n].nbytes for n in (*s.op.inputs, *s.op.outputs)) for s in plan_.steps]
+    _check_budget(plan_, "RAM", plan_.arena, ram, live)
+    return plan_
+
+
+def _check_budget(plan_: Plan, what: str, needed: int, budget: int | None, by_layer: list[int]) -> None:
+    if budget is None or needed <= budget:
+        return
+    most = max(range(len(by_layer)), key=by_layer.__getitem__)
+    raise ModelError(
+        f"{plan_.graph.name}: needs {needed} bytes of {what}, the budget is {budget};"
+        f" layer {plan_.steps[most].op.name!r} needs most ({by_layer[most]} bytes)",
+        "fewer channels there, or a larger stride before it, would help most",
+    )
 
 
 def _allocate(graph: Graph, steps: list[Step]) -> tuple[dict[str, int], tuple[int, ...], int]:

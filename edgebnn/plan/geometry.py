@@ -9,7 +9,7 @@ from edgebnn.ir.types import DTYPE_BITS
 from edgebnn.plan.types import Context, Params
 
 DTYPE_CODES = {"b1": 1, "u2": 2, "u3": 3, "u4": 4, "s8": 8, "s32": 32}
-LAYOUT_CODES = {"nhwc": 0, "chw": 1, "planes": 2}
+LAYOUT_CODES = {"nhwc": 0, "chw": 1, "planes": 2, "nibbles": 3}
 WEIGHT_KIND_CODES = {"binary": 1, "ternary": 2, "two_plane": 3}
 
 

@@ -44,7 +44,9 @@ def _conv_s8(c: Context) -> list[Choice]:
     ]
 
 
-def _bconv(c: Context) -> list[Choice]:
+def _bconv(c: Context) -> list[Choice] | str:
+    if len(c.outputs) > 1:
+        return "no second output"
     a = c.op.attrs
     params = {
         "dims": conv_dims(c.op, c.inputs[0], c.outputs[0]),
@@ -66,7 +68,7 @@ def _quantize(c: Context) -> list[Choice]:
     if c.outputs[0].dtype == "s8":
         pairs = [("nhwc", "nhwc"), ("chw", "chw")]
     else:
-        pairs = [(source, out) for source in ("nhwc", "chw") for out in ("nhwc", "planes")]
+        pairs = [(source, out) for source in ("nhwc", "chw") for out in ("nhwc", "planes", "nibbles")]
     return [
         _choice(
             "quantize",

@@ -20,6 +20,7 @@ class Selection:
 
     graph: Graph
     choices: tuple[Choice, ...]
+    cost: float
 
 
 def _home(graph: Graph, ops: Sequence[Op], picks: Sequence[Choice]) -> dict[str, str]:
@@ -73,15 +74,15 @@ def select(graph: Graph, options: Sequence[Sequence[Choice]], optimize: str = "s
         [choices[0] for choices in options],
         *(
             [min(choices, key=lambda c: (layout not in c.in_layouts + c.out_layouts, c.cost)) for choices in options]
-            for layout in ("planes", "chw", "nhwc")
+            for layout in ("planes", "nibbles", "chw", "nhwc")
         ),
     ]
     ends = [_descend(graph, options, start, optimize) for start in starts]
     picks = min(ends, key=lambda p: _total(graph, p, optimize))
-    return _insert(graph, picks)
+    return _insert(graph, picks, _total(graph, picks, optimize))
 
 
-def _insert(graph: Graph, picks: Sequence[Choice]) -> Selection:
+def _insert(graph: Graph, picks: Sequence[Choice], cost: float) -> Selection:
     """The graph with layouts and explicit conversions."""
     home = _home(graph, graph.ops, picks)
     types: dict[str, TensorType] = {n: t.with_layout(home.get(n, t.layout)) for n, t in graph.tensors.items()}
@@ -110,7 +111,7 @@ def _insert(graph: Graph, picks: Sequence[Choice]) -> Selection:
         ops.append(op.with_(inputs=inputs))
         choices.append(choice)
     output = read(graph.output, "nhwc")
-    return Selection(graph.replace(ops, types, output=output), tuple(choices))
+    return Selection(graph.replace(ops, types, output=output), tuple(choices), cost)
 
 
 def describe(choice: Choice) -> Mapping[str, object]:

@@ -1,8 +1,9 @@
 /*
- * Storage order conversions: bits NHWC <-> PLANES, s8 NHWC <-> CHW.
+ * Storage order conversions: bits between NHWC, PLANES and NIBBLES, s8 between NHWC and CHW.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "ebnn_bits.h"
 #include "ebnn_kernels.h"
 #include "ebnn_params.h"
 
@@ -22,23 +23,16 @@ static void layout_s8(const ebnn_layout_params_t *p, const int8_t *in, int8_t *o
 
 static void layout_bits(const ebnn_layout_params_t *p, const uint32_t *in, uint32_t *out) {
     const uint32_t pixels = (uint32_t)p->h * p->w;
-    const uint32_t channel_words = (p->c + 31u) / 32u;
-    const uint32_t pixel_words = (pixels + 31u) / 32u;
-    const int to_planes = p->out_layout == EBNN_PLANES;
-    const uint32_t total = p->dtype * (to_planes ? p->c * pixel_words : pixels * channel_words);
-    for (uint32_t i = 0; i < total; i++) {
+    const uint32_t size = ebnn_bits_words(p->out_layout, p->dtype, pixels, p->c);
+    for (uint32_t i = 0; i < size; i++) {
         out[i] = 0;
     }
     for (uint32_t bit = 0; bit < p->dtype; bit++) {
         for (uint32_t pixel = 0; pixel < pixels; pixel++) {
             for (uint32_t c = 0; c < p->c; c++) {
-                const uint32_t packed = (pixel * p->dtype + bit) * channel_words + c / 32u;
-                const uint32_t planar = (bit * p->c + c) * pixel_words + pixel / 32u;
-                if (to_planes) {
-                    out[planar] |= ((in[packed] >> (c % 32u)) & 1u) << (pixel % 32u);
-                } else {
-                    out[packed] |= ((in[planar] >> (pixel % 32u)) & 1u) << (c % 32u);
-                }
+                const uint32_t from = ebnn_bit_index(p->in_layout, p->dtype, pixels, p->c, pixel, c, bit);
+                const uint32_t to = ebnn_bit_index(p->out_layout, p->dtype, pixels, p->c, pixel, c, bit);
+                out[to / 32u] |= ((in[from / 32u] >> (from % 32u)) & 1u) << (to % 32u);
             }
         }
     }

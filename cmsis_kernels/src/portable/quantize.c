@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "ebnn_bits.h"
 #include "ebnn_fixed.h"
 #include "ebnn_kernels.h"
 #include "ebnn_params.h"
@@ -30,7 +31,7 @@ static void quantize_s8(const ebnn_quantize_params_t *p, const int8_t *in, int8_
     }
 }
 
-/* in: s8 NHWC or CHW; out: bits NHWC or PLANES, or s8 in the input's layout. */
+/* in: s8 NHWC or CHW; out: bits in any layout, or s8 in the input's layout. */
 ebnn_status_t ebnn_quantize__portable(const void *params, const ebnn_io_t *io) {
     const ebnn_quantize_params_t *p = params;
     const int8_t *in = io->in[0];
@@ -41,9 +42,8 @@ ebnn_status_t ebnn_quantize__portable(const void *params, const ebnn_io_t *io) {
         quantize_s8(p, in, io->out);
         return EBNN_OK;
     }
-    const uint32_t words = ((p->out_layout == EBNN_PLANES ? pixels : p->c) + 31u) / 32u;
-    const uint32_t outer = p->out_layout == EBNN_PLANES ? p->c : pixels;
-    for (uint32_t i = 0; i < outer * words * p->out_dtype; i++) {
+    const uint32_t size = ebnn_bits_words(p->out_layout, p->out_dtype, pixels, p->c);
+    for (uint32_t i = 0; i < size; i++) {
         out[i] = 0;
     }
     for (uint32_t pixel = 0; pixel < pixels; pixel++) {
@@ -51,12 +51,8 @@ ebnn_status_t ebnn_quantize__portable(const void *params, const ebnn_io_t *io) {
             const int8_t x = in[p->in_layout == EBNN_CHW ? c * stride + pixel : pixel * p->c + c];
             const uint32_t q = code(p, x, c);
             for (uint32_t bit = 0; bit < p->out_dtype; bit++) {
-                const uint32_t value = (q >> bit) & 1u;
-                if (p->out_layout == EBNN_PLANES) {
-                    out[(bit * p->c + c) * words + pixel / 32u] |= value << (pixel % 32u);
-                } else {
-                    out[(pixel * p->out_dtype + bit) * words + c / 32u] |= value << (c % 32u);
-                }
+                const uint32_t at = ebnn_bit_index(p->out_layout, p->out_dtype, pixels, p->c, pixel, c, bit);
+                out[at / 32u] |= ((q >> bit) & 1u) << (at % 32u);
             }
         }
     }

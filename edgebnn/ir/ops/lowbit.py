@@ -3,7 +3,8 @@
 ``bconv2d``: weights int8 codes [out_c, kh, kw, in_c] of ``weight_kind`` "binary", "ternary" or "two_plane"; window;
 pad_one (b1 input); then either threshold int32 [out_c] (b1 output), or mul int16, add int32 [out_c], shift, and
 optionally combine "max"/"min" with mul2, add2, act_min, act_max (s8 output; a second input is the residual), or neither
-(s32 output). A dense layer is a bconv2d whose kernel covers its whole input.
+(s32 output). With next_mul, next_add and next_shift the s8 output is also quantised for the next layer, into a
+second output (the planner fuses it in, plan/fuse.py). A dense layer is a bconv2d whose kernel covers its whole input.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ def epilogue(op: Op, acc: np.ndarray, residual: np.ndarray | None, dtype: str) -
     return np.clip(y if residual is None else y + residual, a["act_min"], a["act_max"])
 
 
+def quantize(x: np.ndarray, mul: np.ndarray, add: np.ndarray, shift: int, dtype: str) -> np.ndarray:
+    """Codes of SPEC.md section 6 from s8 codes."""
+    t = x * mul.astype(np.int64) + add.astype(np.int64)
+    return np.where(t < 0, -1, 1) if dtype == "b1" else np.clip(t >> shift, *code_range(dtype))
+
+
 def _shape(op: Op, shapes: Sequence[Shape]) -> list[Shape]:
     return [(*windows.out_size(op, shapes[0]), op.attrs["weights"].shape[0])] * len(op.outputs)
 
@@ -57,23 +64,25 @@ def _bconv(
     op: Op, inputs: Sequence[np.ndarray], types: Sequence[TensorType], outs: Sequence[TensorType]
 ) -> list[np.ndarray]:
     acc = accumulate(op, inputs[0], types[0].zero_point)
-    return [epilogue(op, acc, inputs[1] if len(inputs) > 1 else None, outs[0].dtype)]
+    y = epilogue(op, acc, inputs[1] if len(inputs) > 1 else None, outs[0].dtype)
+    if len(outs) == 1:
+        return [y]
+    a = op.attrs
+    return [y, quantize(y, a["next_mul"], a["next_add"], a["next_shift"], outs[1].dtype)]
 
 
 def _quantize(
     op: Op, inputs: Sequence[np.ndarray], types: Sequence[TensorType], outs: Sequence[TensorType]
 ) -> list[np.ndarray]:
-    t = inputs[0] * op.attrs["mul"].astype(np.int64) + op.attrs["add"].astype(np.int64)
-    if outs[0].dtype == "b1":
-        return [np.where(t < 0, -1, 1)]
-    return [np.clip(t >> op.attrs["shift"], *code_range(outs[0].dtype))]
+    return [quantize(inputs[0], op.attrs["mul"], op.attrs["add"], op.attrs["shift"], outs[0].dtype)]
 
 
 BCONV2D = register(
     OpDef(
         "bconv2d",
         windows.ATTRS | {"weights", "weight_kind", "pad_one"},
-        frozenset({"threshold", "mul", "add", "shift", "combine", "mul2", "add2", "act_min", "act_max"}),
+        frozenset({"threshold", "mul", "add", "shift", "combine", "mul2", "add2", "act_min", "act_max"})
+        | {"next_mul", "next_add", "next_shift"},
         shape=_shape,
         reference=_bconv,
         macs=lambda op, out: out[0] * out[1] * op.attrs["weights"].size,
