@@ -48,6 +48,7 @@ typedef enum {
     EBNN_NHWC = 0,   /* s8/s32: [H][W][C]. bits: [H][W][bit][ceil(C/32)] words, channels along the bits, LSB first */
     EBNN_CHW = 1,    /* s8/s32: [C][H*W rounded up to a multiple of 4] */
     EBNN_PLANES = 2, /* bits: [bit][C][ceil(H*W/32)] words, pixels along the bits, LSB first, unused lanes 0 */
+    EBNN_NIBBLES = 3, /* b1 (the bit), u2..u4: [C][ceil(H*W/8)] words, 4 bits a pixel, LSB first, unused lanes 0 */
 } ebnn_layout_t;
 
 /* A tensor's shape, type and place. real = scale * (q - zero_point), scale = scale_q31 * 2^(scale_exp - 31). */
