@@ -76,7 +76,7 @@ def test_missing_and_unknown_models(fails, tmp_path: Path) -> None:  # type: ign
         assert name in fails(2, "convert", tmp_path / name, "--target", "host", "-o", tmp_path / "out")
     (tmp_path / "model.xyz").write_bytes(b"12345678")
     assert "model.xyz" in fails(
-        3, "convert", tmp_path / "model.xyz", "--target", "host", "-o", tmp_path / "o"
+        2, "convert", tmp_path / "model.xyz", "--target", "host", "-o", tmp_path / "o"
     )
     assert "none.ebnn" in fails(2, "run", tmp_path / "none.ebnn", tmp_path / "x.npy")
 
