@@ -1,0 +1,67 @@
+/*
+ * Parameter structs and scratch sizes of the bucketed low-bit kernels, whose weights are packed offline
+ * (edgebnn/plan/pack_planes.py). Same rules as ebnn_params.h: plain structs, parsed by cffi.
+ *
+ * Buckets: output channels are taken four at a time. For one input element k (a tap and a channel) the four weights
+ * are a 4-bit pattern; a pattern and its complement are one signed class, so there are 8 classes of k. Every input
+ * plane is added once, into its class; a few adds of class sums then give the four outputs.
+ *
+ * Two kernels share this. "bits" adds 1-bit planes, 32 pixels a word, by carry-save adders. "lanes" adds planes of
+ * 4- or 8-bit fields by ordinary additions (SWAR), 8 or 4 pixels a word, widening before a field overflows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_PLANES_H
+#define EBNN_PLANES_H
+
+#include "ebnn_params.h"
+
+/* Low-bit convolution in integer lanes: b1 or u2..u4 input stored as EBNN_NIBBLES, output s8 or s32 EBNN_CHW, or b1
+ * EBNN_NIBBLES. Codes of a b1 input are 2 * bit when code_shift is 1: then code 1 stands for 0, and padding with it is
+ * exact zero padding. Per group of output channels and chunk of k (element k = tap * in_c + channel):
+ *   counts[16]: entries of class 0..7, positive and negative; lists: the k of those entries in that order.
+ * Pattern bit i of k in group g is 1 where the sign of channel 4 * g + i is positive. Its class j has bit i - 1 set
+ * where the sign of channel i equals that of channel 0; positive where channel 0 is. Ternary and two-plane weights
+ * are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two output channels; ternary elements with
+ * both weights 0 (patterns 5 and 10) are in no class. Unused channels of the last group have weights of any value.
+ * With D = sum over k of w * code, padding included:
+ *   t = D * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset
+ *   and scale); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
+ * next_bits > 0: the s8 output y is also quantised for the next layer,
+ *   q = clamp((y * next_mul[c] + next_add[c]) >> next_shift, 0, 2^next_bits - 1), EBNN_NIBBLES, to out2. */
+typedef struct {
+    ebnn_conv_dims_t dims;
+    const uint16_t *lists;   /* byte offsets of planes in the block buffer, or NULL: built at run time from codes */
+    const uint32_t *codes;   /* [group][ceil(K / 8)] patterns, 4 bits an element, LSB first, or NULL */
+    const uint8_t *counts;   /* [group][chunk][16] */
+    const int16_t *mul;      /* [out_c] */
+    const int32_t *add;      /* [out_c] */
+    const int16_t *mul2;     /* [out_c] or NULL */
+    const int32_t *add2;     /* [out_c] or NULL */
+    const int16_t *next_mul; /* [out_c] or NULL */
+    const int32_t *next_add; /* [out_c] or NULL */
+    int32_t act_min, act_max;
+    uint16_t groups;         /* ceil(out_c / 4), or ceil(out_c / 2) for ternary and two-plane weights */
+    uint16_t chunks;         /* the elements are cut into runs of chunk_k so that no class sum overflows its field */
+    uint16_t chunk_k;        /* multiple of 8 */
+    uint16_t list_size;      /* most entries of any group and chunk */
+    uint16_t block_words;    /* words (8 pixels) of the output worked on at a time; even */
+    uint8_t weight_kind;     /* as in ebnn_bconv_params_t: 1 binary, 2 ternary, 3 two-plane */
+    uint8_t field_bits;      /* 4 or 8 */
+    uint8_t code_max;        /* largest code: 1..15 */
+    uint8_t code_shift;      /* 0 or 1 */
+    uint8_t pad_code;
+    uint8_t fast;            /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof) */
+    uint8_t combine;         /* 0 none, 1 max, 2 min */
+    uint8_t shift;
+    uint8_t out_dtype;       /* EBNN_B1, EBNN_S8 or EBNN_S32 */
+    uint8_t residual;        /* 1: in[1] is s8 EBNN_CHW of the output's shape */
+    uint8_t next_shift;
+    uint8_t next_bits;       /* 0: no second output */
+} ebnn_bconv_lanes_params_t;
+
+/* Bytes of io->scratch. */
+uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
+
+#endif

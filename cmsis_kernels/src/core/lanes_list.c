@@ -1,0 +1,27 @@
+/*
+ * Lists of the lanes kernels from packed weight patterns.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "lanes.h"
+
+void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind, uint32_t offset,
+                     uint32_t stride, uint16_t *list) {
+    uint16_t *at[16];
+    for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
+        at[2u * j + 1u] = list; /* positive: channel 0's bit is set */
+        list += *counts++;
+        at[14u - 2u * j] = list; /* negative: the complement */
+        list += *counts++;
+    }
+    if (weight_kind == 2u) {
+        at[5] = at[10] = list; /* ternary: elements without weights, past the end of the list */
+    }
+    for (uint32_t k = 0; k < n; k += 8u) {
+        uint32_t v = *codes++;
+        const uint32_t m = n - k < 8u ? n - k : 8u;
+        for (uint32_t i = 0; i < m; i++, v >>= 4, offset += stride) {
+            *at[v & 15u]++ = (uint16_t)offset;
+        }
+    }
+}

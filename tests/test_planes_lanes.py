@@ -1,0 +1,83 @@
+"""The integer-lane kernels on this machine against a plain NumPy convolution, over random layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from planes_util import Layer, library, nibbles, random_layer, reference, run_kernel, unpack_nibbles
+
+from edgebnn.plan.pack_planes import Packed, pack_lanes
+
+KERNELS = ("ebnn_bconv2d_lanes__portable",)
+
+
+def _following(rng: np.random.Generator, channels: int) -> tuple[dict[str, Any], Any]:
+    bits = int(rng.integers(1, 5))
+    shift = int(rng.integers(4, 14))
+    mul = rng.integers(-(2 ** (shift - 2)), 2 ** (shift - 2) + 1, channels)
+    add = rng.integers(-(2**shift), 3 << shift, channels)
+    b1 = bool(bits == 1 and rng.integers(2))
+
+    def quantise(y: np.ndarray) -> np.ndarray:
+        t = y * mul + add
+        return np.asarray((t < 0).astype(int) if b1 else np.clip(t >> shift, 0, 2**bits - 1))
+
+    return {"mul": mul, "add": add, "shift": shift, "bits": bits, "b1": b1}, quantise
+
+
+def check(kernel: str, layer: Layer, rng: np.random.Generator, lists: str, budget: int | None, fuse: bool) -> None:
+    following, quantise = _following(rng, layer.out_c) if fuse and layer.out == "s8" else (None, None)
+    packed = pack_lanes(
+        layer.codes, layer.kind, layer.dtype, layer.pad_one, layer.dims, layer.epilogue, lists, budget, following
+    )
+    assert isinstance(packed, Packed), packed
+    acc, want = reference(layer)
+    pixels = layer.dims["out_h"] * layer.dims["out_w"]
+    words = -(-pixels // 8)
+    padded = -(-pixels // 4) * 4
+    size = {"s8": padded, "s32": 4 * padded, "b1": 4 * words}[layer.out] * layer.out_c
+    size2 = 4 * words * layer.out_c if following else 0
+    inputs: list[np.ndarray] = [nibbles(layer.x, layer.dtype)]
+    if layer.residual is not None:
+        stored = np.zeros((layer.out_c, padded), np.int8)
+        stored[:, :pixels] = layer.residual.reshape(pixels, -1).T
+        inputs.append(stored)
+    out, out2 = run_kernel(kernel, "ebnn_bconv_lanes_params_t", packed, inputs, size, size2)
+    if layer.out == "b1":
+        got = unpack_nibbles(out, layer.out_c, pixels)
+        np.testing.assert_array_equal(got, (want.reshape(pixels, -1).T < 0).astype(int))
+    else:
+        values = np.frombuffer(out, np.int8 if layer.out == "s8" else np.int32).reshape(layer.out_c, padded)
+        np.testing.assert_array_equal(values[:, :pixels], want.reshape(pixels, -1).T)
+        assert not values[:, pixels:].any()
+    if quantise is not None:
+        q = unpack_nibbles(out2, layer.out_c, pixels)
+        np.testing.assert_array_equal(q, quantise(want.reshape(pixels, -1)).T)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("seed", range(120))
+def test_random_layers(kernel: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = random_layer(rng)
+    k = layer.codes[0].size
+    budget: Sequence[int | None] = (None, 8 * k * 2, 8 * k * 6)
+    check(kernel, layer, rng, ("flash", "ram")[seed % 2], budget[seed % 3], fuse=seed % 5 < 2)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("bias", [0.0, 0.03, 0.3, 0.97, 1.0])
+def test_skewed_weights(kernel: str, bias: float) -> None:
+    """Nearly constant weights put all elements into one class; sums must not overflow."""
+    rng = np.random.default_rng(int(bias * 100))
+    for dtype in ("b1", "u2", "u4"):
+        layer = random_layer(rng, dtype=dtype, in_c=70, kernel=(3, 3), size=(4, 5), plus=bias)
+        check(kernel, layer, rng, "flash", None, fuse=True)
+        check(kernel, layer, rng, "ram", None, fuse=True)
+
+
+def test_library_builds_without_warnings() -> None:
+    assert library() is not None
