@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebnn import targets
+from edgebnn import csrc, targets
 from edgebnn.errors import ToolchainError
 from edgebnn.estimate.hook import cache_folder
 
@@ -97,11 +97,21 @@ def link(
         script.write_text(LINKER_SCRIPT)
         objects = []
         for i, source in enumerate(sources):
-            objects.append(str(part / f"{i}-{source.stem}.o"))
-            _run(
-                [gcc, *options, *(f"-I{path}" for path in includes), "-c", str(source), "-o", objects[-1]],
-                source.name,
-            )
+            # the linker map tells the parts of the image by these folders
+            group = "kernels" if source.is_relative_to(csrc.kernels_dir()) else "model"
+            target = part / "obj" / group / f"{i}-{source.stem}.o"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            objects.append(str(target))
+            command = [
+                gcc,
+                *options,
+                *(f"-I{path}" for path in includes),
+                "-c",
+                str(source),
+                "-o",
+                str(target),
+            ]
+            _run(command, source.name)
         keep = (
             ["-Wl,--gc-sections", *(f"-Wl,-u,{r}" for r in roots), f"-Wl,-e,{roots[0]}"]
             if roots

@@ -72,6 +72,28 @@ class Arm32:
         """
         return self._pack(self._ffi.typeof(name), values, put, name)
 
+    def unpack(self, name: str, data: bytes) -> dict[str, Any]:
+        """Field values of the struct ``name``: ints, nested dicts; pointers as addresses, arrays as lists."""
+        value = self._unpack(self._ffi.typeof(name), data)
+        assert isinstance(value, dict)
+        return value
+
+    def _unpack(self, ctype: Any, data: bytes) -> Any:
+        if ctype.kind == "struct":
+            out: dict[str, Any] = {}
+            at = 0
+            for name, field in ctype.fields:
+                size, align = self._size_align(field.type)
+                at = (at + align - 1) // align * align
+                out[name] = self._unpack(field.type, data[at : at + size])
+                at += size
+            return out
+        if ctype.kind == "array":
+            size, _ = self._size_align(ctype.item)
+            return [self._unpack(ctype.item, data[i * size : (i + 1) * size]) for i in range(ctype.length)]
+        signed = ctype.kind == "primitive" and int(self._ffi.cast(ctype, -1)) < 0
+        return int.from_bytes(data, "little", signed=signed)
+
     def _pack(self, ctype: Any, value: Any, put: Put, path: str) -> bytes:
         size, _ = self._size_align(ctype)
         if ctype.kind == "struct":

@@ -123,9 +123,9 @@ class Machine:
         self._access: AccessState | None = None
         self._ranges: ctypes.Array[Range] | None = None
         self._install(unicorn.UC_HOOK_BLOCK, self._hooks.block_hook, self._state)
-        functions = sorted((s.address, s) for s in self.symbols.values() if s.function and s.size)
-        self._starts = [address for address, _ in functions]
-        self._functions = [symbol for _, symbol in functions]
+        functions = (s for s in self.symbols.values() if s.function and s.size)
+        self._functions = sorted(functions, key=lambda s: (s.address, s.name))
+        self._starts = [symbol.address for symbol in self._functions]
 
     def _map(self, start: int, size: int) -> None:
         for page in range(start // _PAGE, (start + size - 1) // _PAGE + 1):

@@ -1,4 +1,4 @@
-"""The case table of the test image: kernel calls, parameters, inputs and expected outputs as one memory blob."""
+"""The case table of the test image: kernel calls, parameters, inputs and expected outputs as one blob."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Random kernel calls for a target: every kernel of its ISAs, with the parameters that the planner packs for it
-and the outputs of the NumPy reference."""
+"""Random kernel calls for a target: every kernel of its ISAs, with the parameters that the planner packs and
+the outputs of the NumPy reference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRIES = 60
 
 
 def choices(graph: Graph, target: Target, kernel: Kernel, optimize: str) -> list[Choice]:
-    """What the planner's candidates of the kernel's ISA propose for the graph's op with exactly this kernel."""
+    """What the candidates of the kernel's ISA propose for the graph's op with exactly this kernel."""
     op = graph.ops[0]
     context = Context(
         op,

@@ -1,4 +1,4 @@
-"""No kernel reads or writes outside its buffers: every data access of random calls is checked, to the byte."""
+"""No kernel reads or writes outside its buffers: every data access of random calls is checked, bytewise."""
 
 from __future__ import annotations
 
