@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgebnn import csrc, targets
 from edgebnn.plan.kernels import kernels
+from edgebnn.plan.sources import sources
 
 HERE = Path(__file__).resolve().parent
 _FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections")
@@ -60,8 +61,10 @@ def build(board: Board, folder: Path) -> Path:
         f"#define ISA_{isa}(s) {'PRESENT' if isa in target.isa else 'ABSENT'}(s)\n" for isa in isas
     )
     (folder / "isas.h").write_text(choice)
-    folders = [d for d in sorted((root / "src").iterdir()) if d.is_dir() and d.name in (*target.isa, "core")]
-    sources = [HERE / "runner.c", *(s for d in folders for s in sorted(d.glob("*.c")))]
+    files = [
+        HERE / "runner.c",
+        *(root / s for s in sources(k.symbol for k in kernels().values() if k.isa in target.isa)),
+    ]
     defines = [f"-DTABLE_ADDRESS={board.table:#x}u", *(["-DHAS_COPROCESSORS"] if board.coprocessors else [])]
     layout = (("CODE_START", board.code), ("CODE_SIZE", board.code_size)) + (
         ("RAM_START", board.ram),
@@ -80,7 +83,7 @@ def build(board: Board, folder: Path) -> Path:
         ]
         + [f"-I{root / 'src'}", "-nostartfiles", f"-T{HERE / 'runner.ld'}", "-Wl,--gc-sections"]
         + ["-Wl,--no-warn-rwx-segments", *(f"-Wl,--defsym={name}={value:#x}" for name, value in layout)]
-        + [str(s) for s in sources]
+        + [str(s) for s in files]
         + ["-o", str(elf)],
         check=True,
         env={**os.environ, "LC_ALL": "C"},

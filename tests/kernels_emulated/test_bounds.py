@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgebnn import csrc, targets
-from edgebnn.plan.kernels import Kernel
+from edgebnn.plan.kernels import Kernel, kernels
+from edgebnn.plan.sources import sources
 
 from . import blob, boards, cases
 
@@ -19,10 +20,9 @@ from edgebnn.estimate.bench import Bench  # noqa: E402
 
 def _bench(cpu: str) -> Bench:
     root = csrc.kernels_dir()
-    isa = (*targets.load(cpu).isa, "core")
-    folders = [d for d in sorted((root / "src").iterdir()) if d.is_dir() and d.name in isa]
-    sources = [s for d in folders for s in sorted(d.glob("*.c"))]
-    return Bench(sources, cpu, ("-O2",), [root / "include", root / "src"], watch=True)
+    isa = targets.load(cpu).isa
+    files = [root / s for s in sources(k.symbol for k in kernels().values() if k.isa in isa)]
+    return Bench(files, cpu, ("-O2",), [root / "include", root / "src"], watch=True)
 
 
 def _run(bench: Bench, call: blob.KernelCall) -> str | None:
@@ -49,7 +49,7 @@ def test_no_access_leaves_the_buffers(cpu: str) -> None:
     def count(kernel: Kernel) -> int:
         return 30 if kernel.op in ("bconv2d", "conv2d", "depthwise_conv2d") else 10
 
-    calls = cases.random_calls(targets.load(cpu), count, 1 << 20, 1 << 20, seed=2)
+    calls, _ = cases.random_calls(targets.load(cpu), count, 1 << 20, 1 << 20, seed=2)
     bench = _bench(cpu)
     wrong = [what for what in (_run(bench, call) for call in calls) if what]
     assert not wrong, f"{len(wrong)} of {len(calls)} calls:\n" + "\n".join(wrong[:10])

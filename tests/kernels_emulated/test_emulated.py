@@ -29,7 +29,7 @@ def _calls_of(kernel: Kernel) -> int:
 @pytest.mark.parametrize("board", boards.BOARDS, ids=lambda b: b.target)
 def test_kernels_match_the_reference(board: boards.Board, tmp_path: Path) -> None:
     elf = boards.build(board, tmp_path)
-    calls = cases.random_calls(targets.load(board.target), _calls_of, board.work_size, _LARGEST)
+    calls, unreached = cases.random_calls(targets.load(board.target), _calls_of, board.work_size, _LARGEST)
     assert len(calls) >= 300
     arm = blob.layout()
     wrong = []
@@ -38,6 +38,7 @@ def test_kernels_match_the_reference(board: boards.Board, tmp_path: Path) -> Non
         wrong += [f"{reason}: {part[i].label}" for i, reason in failed.items()]
         assert ran == len(part), f"{board.machine} stopped after {ran} of {len(part)} calls: {wrong[-1]}"
     assert not wrong, f"{len(wrong)} of {len(calls)} calls differ:\n" + "\n".join(wrong[:10])
+    assert not unreached, f"the planner proposed {unreached} for no random layer"
 
 
 def test_the_image_notices_wrong_outputs(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_the_image_notices_wrong_outputs(tmp_path: Path) -> None:
     board = boards.BOARDS[1]
     elf = boards.build(board, tmp_path)
     target = targets.load(board.target)
-    good = cases.random_calls(target, lambda k: 3 if k.op == "quantize" else 0, board.work_size, _LARGEST)
+    good, _ = cases.random_calls(target, lambda k: 3 if k.op == "quantize" else 0, board.work_size, _LARGEST)
     first = good[0]
     flipped = bytes([first.outputs[0][0] ^ 1]) + first.outputs[0][1:]
     bad = blob.KernelCall("flipped", *_fields(first), outputs=[flipped], scratch=0)
