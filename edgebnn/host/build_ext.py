@@ -22,11 +22,13 @@ FOLDERS = ["portable", "core", "cortex_m"] + (["avx2", "avx512"] if X86 else [])
 ISAS = ["portable", "cortex_m0", "cortex_m4"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
 ALL_ISAS = ["portable", "cortex_m0", "cortex_m4", "mve", "neon", "avx2", "avx512"]
 
+_sources = [KERNELS / "src" / "ebnn_run.c"] + [p for f in FOLDERS for p in sorted((KERNELS / "src" / f).glob("*.c"))]
+_folders = [KERNELS / "include"] + [KERNELS / "src" / f for f in FOLDERS]
 _cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
 
 ffibuilder = FFI()
 ffibuilder.cdef(
-    _cdefs["cdef"](KERNELS)
+    _cdefs["cdef"](KERNELS, _sources)
     + """
 typedef struct { const char *symbol; ebnn_kernel_t kernel; } ebnn_host_kernel_t;
 extern const ebnn_host_kernel_t ebnn_host_kernels[];
@@ -53,8 +55,6 @@ const uint32_t ebnn_host_kernel_count = sizeof(ebnn_host_kernels) / sizeof(ebnn_
 """
 
 
-_sources = [KERNELS / "src" / "ebnn_run.c"] + [p for f in FOLDERS for p in sorted((KERNELS / "src" / f).glob("*.c"))]
-_folders = [KERNELS / "include"] + [KERNELS / "src" / f for f in FOLDERS]
 _flags = ["/O2"] if sys.platform == "win32" else ["-O3", "-std=gnu99", "-fno-strict-aliasing"]
 
 ffibuilder.set_source(

@@ -71,9 +71,9 @@ def patterns(codes: npt.NDArray[np.int8], kind: str) -> npt.NDArray[np.uint8]:
 
 
 def slots(pattern: npt.NDArray[np.uint8], kind: str) -> npt.NDArray[np.int64]:
-    """Slot 2 * class + (1 where negative) of every element; -1 where it has no weights."""
+    """Slot 2 * class + (1 where positive) of every element; -1 where it has no weights."""
     positive = pattern & 1
-    slot = np.where(positive, pattern - 1, 14 - pattern.astype(np.int64) + 1).astype(np.int64)
+    slot = np.where(positive, pattern, 14 - pattern.astype(np.int64)).astype(np.int64)
     return np.where((pattern == NO_WEIGHTS) & (kind == "ternary"), -1, slot)
 
 
@@ -149,6 +149,17 @@ def _choose_chunk(slot: Int, code_max: int, field_bits: int) -> int | None:
     return None
 
 
+def _sum_offsets(counts: Int, kind: str, code_max: int) -> Int:
+    """What counting the class sums from code_max * (negative entries) adds to D, per output channel."""
+    classes = np.arange(8)
+    signs = np.stack([np.ones(8, np.int64)] + [np.where(classes >> i & 1, 1, -1) for i in range(3)])
+    planes = (code_max * counts[:, :, 0::2].sum(axis=1)) @ signs.T
+    if kind == "binary":
+        return np.asarray(planes.reshape(-1))
+    pairs = planes.reshape(-1, 2)
+    return np.asarray(pairs.sum(axis=1) // 2 if kind == "ternary" else 2 * pairs[:, 0] + pairs[:, 1])
+
+
 def _fits16(*bounds: Int) -> bool:
     return all(bool((np.abs(b) <= 32767 - 128).all()) for b in bounds)
 
@@ -207,11 +218,11 @@ def pack_lanes(
         return Unfit("class sums do not fit their fields")
     counts = slot_counts(slot, chunk_k)
     stride = words * field_bits
-    bound = np.abs(w).sum(axis=1) * c.code_max
-    folded = _fold(epilogue, c.gain, offset, bound)
+    plane_bound = c.code_max * k * (3 if kind == "two_plane" else 1)
+    bound = np.full(out_c, plane_bound)
+    folded = _fold(epilogue, c.gain, offset - c.gain * _sum_offsets(counts, kind, c.code_max)[:out_c], bound)
     if isinstance(folded, Unfit):
         return folded
-    plane_bound = c.code_max * k * (3 if kind == "two_plane" else 1)
     fast = plane_bound <= 32767 and folded["out_dtype"] == 8
     shift = int(folded["shift"])
     for m, a in (("mul", "add"), ("mul2", "add2")):
@@ -304,3 +315,14 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
         "next_bits": int(following["bits"]),
         "fast": largest >> shift <= 32767 - 128,
     }
+
+
+def lanes_cost(params: Params, kernel: str) -> float:
+    """Estimated Cortex-M4 cycles of a layer in integer lanes (a rough count of its loops)."""
+    k = params["dims"]["kernel_h"] * params["dims"]["kernel_w"] * params["dims"]["in_c"]
+    pixels = params["dims"]["out_h"] * params["dims"]["out_w"]
+    words = -(-pixels // 8) * (params["field_bits"] // 4)
+    build = 0.0 if params["lists"] is not None else 10.0 * k
+    slow = 1.0 if kernel.endswith("cortex_m4") else 1.6
+    per_group = k * (3.0 + 2.0 * words) + build + 4 * pixels * 8.0
+    return slow * (params["groups"] * per_group + k * words * 4.0)

@@ -1,0 +1,77 @@
+"""Candidates of the bucketed kernels in integer lanes (ebnn_planes.h): low-bit convolutions on NIBBLES tensors."""
+
+from __future__ import annotations
+
+from edgebnn.plan.geometry import bit_count, conv_dims, epilogue
+from edgebnn.plan.pack_planes import Packed, Unfit, lanes_cost, pack_lanes
+from edgebnn.plan.types import Candidate, Choice, Context
+
+#: bytes of planes a block may take; larger maps are worked through block by block
+BLOCK_BUDGETS = (None, 8192, 4096)
+
+
+def _following(c: Context) -> dict[str, object] | None:
+    if len(c.outputs) < 2:
+        return None
+    a, out = c.op.attrs, c.outputs[1]
+    return {
+        "mul": a["next_mul"],
+        "add": a["next_add"],
+        "shift": a["next_shift"],
+        "bits": bit_count(out),
+        "b1": out.dtype == "b1",
+    }
+
+
+def _propose(c: Context, kernel: str) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if source.dtype == "s8":
+        return "takes b1 and u2..u4 activations, not s8"
+    if out.dtype not in ("b1", "s8", "s32"):
+        return f"does not write {out.dtype}"
+    if len(c.outputs) > 1 and c.outputs[1].dtype == "s8":
+        return "does not write a second s8 output"
+    choices: dict[tuple[str, int], Choice] = {}
+    reason = "no packing fits"
+    for lists in ("flash", "ram"):
+        for budget in BLOCK_BUDGETS:
+            packed = pack_lanes(
+                c.op.attrs["weights"],
+                c.op.attrs["weight_kind"],
+                source.dtype,
+                bool(c.op.attrs["pad_one"]),
+                conv_dims(c.op, source, out),
+                epilogue(c),
+                lists,
+                budget,
+                _following(c),
+            )
+            if isinstance(packed, Unfit):
+                reason = packed.reason
+                continue
+            choices.setdefault((lists, packed.scratch), _choice(c, kernel, lists, packed))
+    return list(choices.values()) or reason
+
+
+def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
+    out = c.outputs[0]
+    ins = ("nibbles", "chw")[: len(c.inputs)]
+    first = "nibbles" if out.dtype == "b1" else "chw"
+    blocks = -(-out.pixels // (8 * packed.params["block_words"]))
+    variant = f"lists in {'flash' if lists == 'flash' else 'RAM'}" + (f", {blocks} blocks" if blocks > 1 else "")
+    return Choice(
+        kernel,
+        ins,
+        (first, "nibbles")[: len(c.outputs)],
+        lanes_cost(packed.params, kernel),
+        lambda: packed.params,
+        packed.flash,
+        packed.scratch,
+        variant,
+    )
+
+
+CANDIDATES = tuple(
+    Candidate(f"lanes {isa}", ("bconv2d",), isa, lambda c, kernel=f"ebnn_bconv2d_lanes__{isa}": _propose(c, kernel))
+    for isa in ("portable", "cortex_m4")
+)
