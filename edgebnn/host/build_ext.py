@@ -7,6 +7,7 @@ intrinsics where they have them (cortex_m), and are left out where not (mve, neo
 from __future__ import annotations
 
 import platform
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -22,13 +23,24 @@ FOLDERS = ["portable", "core", "cortex_m"] + (["avx2", "avx512"] if X86 else [])
 ISAS = ["portable", "cortex_m0", "cortex_m4"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
 ALL_ISAS = ["portable", "cortex_m0", "cortex_m4", "mve", "neon", "avx2", "avx512"]
 
+_cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
+
 _sources = [KERNELS / "src" / "ebnn_run.c"] + [p for f in FOLDERS for p in sorted((KERNELS / "src" / f).glob("*.c"))]
 _folders = [KERNELS / "include"] + [KERNELS / "src" / f for f in FOLDERS]
-_cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
+
+
+def _built(declarations: str) -> str:
+    """Without the functions that no source compiled here defines (those of other processors' kernels)."""
+    code = "".join(p.read_text() for f in _folders[1:] for p in sorted(f.glob("*.[ch]")))
+    code += "".join(p.read_text() for p in _sources)
+    defined = set(re.findall(r"\b(ebnn_\w+)\s*\(", code))
+    prototype = re.compile(r"^\w[\w \*]*?\b(ebnn_\w+)\([^()]*\);", re.MULTILINE)
+    return prototype.sub(lambda m: m[0] if m[1] in defined else "", declarations)
+
 
 ffibuilder = FFI()
 ffibuilder.cdef(
-    _cdefs["cdef"](KERNELS, _sources)
+    _built(_cdefs["cdef"](KERNELS))
     + """
 typedef struct { const char *symbol; ebnn_kernel_t kernel; } ebnn_host_kernel_t;
 extern const ebnn_host_kernel_t ebnn_host_kernels[];
