@@ -8,7 +8,7 @@ from pathlib import Path
 
 # One input section of a GNU ld map: name, address, size, object file. Long names have a line of their own.
 _MAP_SECTION = re.compile(r"^ (\.\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S+)$", re.MULTILINE)
-_CODE = (".text", ".rodata", ".vectors", ".ARM")
+_CODE = (".text", ".rodata", ".vectors", ".ARM.ex")
 
 
 @dataclass(frozen=True)
