@@ -1,0 +1,42 @@
+"""One-layer integer graphs that the generators of kernels_emulated do not draw; ``EXTRA`` is by op type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgebnn.ir import Graph, TensorType
+
+from kernels_emulated import layers
+
+Rng = np.random.Generator
+
+
+def bconv2d_to_bits(rng: Rng) -> Graph:
+    """A low-bit convolution that writes u2..u4 instead of s8."""
+    while True:
+        graph = layers.bconv2d(rng)
+        op, out = graph.ops[0], graph.tensors["out"]
+        if out.dtype == "s8" and len(op.inputs) == 1:
+            break
+    bits = int(rng.integers(2, 5))
+    high = 2**bits - 1
+    narrow = rng.random() < 0.3
+    limits = {"act_min": 1 if narrow else 0, "act_max": high - 1 if narrow else high}
+    attrs = {"shift": min(op.attrs["shift"] + 4, 24), **limits}
+    return graph.replace([op.with_(attrs=attrs)], {"out": TensorType(out.shape, f"u{bits}", 0.5)})
+
+
+def quantize_to_s8(rng: Rng) -> Graph:
+    """s8 to s8 through an affine map."""
+    graph = layers.quantize(rng)
+    op, out = graph.ops[0], graph.tensors["out"]
+    attrs = {"shift": int(rng.integers(9, 13))}
+    return graph.replace([op.with_(attrs=attrs)], {"out": TensorType(out.shape, "s8", 0.5, int(rng.integers(-9, 9)))})
+
+
+EXTRA: dict[str, tuple[Callable[[Rng], Graph], ...]] = {
+    "bconv2d": (bconv2d_to_bits,),
+    "quantize": (quantize_to_s8,),
+}
