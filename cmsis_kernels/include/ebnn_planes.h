@@ -19,14 +19,15 @@
 /* Low-bit convolution in integer lanes: b1 or u2..u4 input stored as EBNN_NIBBLES, output s8 or s32 EBNN_CHW, or b1
  * EBNN_NIBBLES. Codes of a b1 input are 2 * bit when code_shift is 1: then code 1 stands for 0, and padding with it is
  * exact zero padding. Per group of output channels and chunk of k (element k = tap * in_c + channel):
- *   counts[16]: entries of class 0..7, positive and negative; lists: the k of those entries in that order.
+ *   counts[16]: entries of class 0..7, negative then positive; lists: the k of those entries in that order.
  * Pattern bit i of k in group g is 1 where the sign of channel 4 * g + i is positive. Its class j has bit i - 1 set
  * where the sign of channel i equals that of channel 0; positive where channel 0 is. Ternary and two-plane weights
  * are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two output channels; ternary elements with
  * both weights 0 (patterns 5 and 10) are in no class. Unused channels of the last group have weights of any value.
- * With D = sum over k of w * code, padding included:
- *   t = D * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset
- *   and scale); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
+ * With D = sum over k of w * code, padding included, plus a constant of the channel: every class sum is counted from
+ * code_max * (its negative entries), so that it is never negative:
+ *   t = D * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds that constant and
+ *   the offset and scale of the codes); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
  * next_bits > 0: the s8 output y is also quantised for the next layer,
  *   q = clamp((y * next_mul[c] + next_add[c]) >> next_shift, 0, 2^next_bits - 1), EBNN_NIBBLES, to out2. */
 typedef struct {

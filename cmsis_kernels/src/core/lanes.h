@@ -25,8 +25,7 @@ typedef struct {
     uint32_t word[EBNN_CLASSES][4];
 } ebnn_lanes_sums_t;
 
-/* Sums the planes at base + list[i] class by class. counts: [8][2] entries, positive then negative. block: entries
- * that a field takes before it must be widened, floor(field_max / code_max). */
+/* Sums the planes at base + list[i] class by class. counts: [8][2] entries, negative then positive. */
 typedef void (*ebnn_lanes_sum_t)(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                  ebnn_lanes_sums_t *sums);
 
@@ -54,8 +53,7 @@ void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, u
                      uint32_t stride, uint16_t *list);
 
 /* Adds a pass's class sums to tile->d. */
-void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, const uint8_t *counts,
-                        ebnn_lanes_tile_t *tile);
+void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, ebnn_lanes_tile_t *tile);
 
 /* Epilogue of one pass of one group: outputs of pixels first .. from tile->d, any parameters. */
 void ebnn_lanes_finish(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group, uint32_t first,

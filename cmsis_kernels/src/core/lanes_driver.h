@@ -16,7 +16,7 @@ typedef struct {
     ebnn_lanes_sum_t sum4, sum8; /* 4-bit and 8-bit fields */
     /* Epilogue straight from the sums of an only chunk; returns 0 where the parameters need the general one. */
     int (*fused)(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group, uint32_t first,
-                 const ebnn_lanes_sums_t *sums, const uint8_t *counts);
+                 const ebnn_lanes_sums_t *sums);
 } ebnn_lanes_parts_t;
 
 static inline uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p) {
@@ -53,7 +53,7 @@ static inline void ebnn_lanes_pass(const ebnn_bconv_lanes_params_t *p, const ebn
     ebnn_lanes_sums_t sums;
     if (p->chunks == 1u) {
         sum(list, counts, base, p->code_max, &sums);
-        if (parts->fused != NULL && parts->fused(p, io, group, first, &sums, counts) != 0) {
+        if (parts->fused != NULL && parts->fused(p, io, group, first, &sums) != 0) {
             return;
         }
     }
@@ -63,7 +63,7 @@ static inline void ebnn_lanes_pass(const ebnn_bconv_lanes_params_t *p, const ebn
         if (p->chunks != 1u) {
             sum(list, counts, base, p->code_max, &sums);
         }
-        ebnn_lanes_combine(p, &sums, counts, &tile);
+        ebnn_lanes_combine(p, &sums, &tile);
         list += ebnn_lanes_entries(counts);
         counts += 16;
     }

@@ -13,13 +13,12 @@ static int32_t class_sum(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_su
     return (int32_t)((sums->word[j][(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu);
 }
 
-void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, const uint8_t *counts,
-                        ebnn_lanes_tile_t *tile) {
+void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, ebnn_lanes_tile_t *tile) {
     const uint32_t pixels = p->field_bits == 4u ? 16u : 8u;
     for (uint32_t i = 0; i < pixels; i++) {
         int32_t d[4] = {0, 0, 0, 0};
         for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-            const int32_t v = class_sum(p, sums, j, i) - (int32_t)p->code_max * counts[2u * j + 1u];
+            const int32_t v = class_sum(p, sums, j, i);
             d[0] += v;
             d[1] += (j & 1u) != 0u ? v : -v;
             d[2] += (j & 2u) != 0u ? v : -v;

@@ -9,9 +9,9 @@ void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, u
                      uint32_t stride, uint16_t *list) {
     uint16_t *at[16];
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-        at[2u * j + 1u] = list; /* positive: channel 0's bit is set */
+        at[14u - 2u * j] = list; /* negative: the complement of ... */
         list += *counts++;
-        at[14u - 2u * j] = list; /* negative: the complement */
+        at[2u * j + 1u] = list; /* ... positive: channel 0's bit is set */
         list += *counts++;
     }
     if (weight_kind == 2u) {

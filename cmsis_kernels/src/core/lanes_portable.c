@@ -11,11 +11,11 @@ static void sum_class(const uint16_t **list, const uint8_t *counts, const uint8_
                       uint32_t field_bits, uint32_t *out) {
     const uint32_t mask = field_bits == 4u ? 0x0F0F0F0Fu : 0x00FF00FFu;
     const uint32_t block = ((1u << field_bits) - 1u) / code_max;
-    const uint32_t bias = (field_bits == 4u ? 0x01010101u : 0x00010001u) * code_max * counts[1];
+    const uint32_t bias = (field_bits == 4u ? 0x01010101u : 0x00010001u) * code_max * counts[0];
     uint32_t even0 = bias, odd0 = bias, even1 = bias, odd1 = bias;
     const uint16_t *at = *list;
-    for (uint32_t negative = 0; negative < 2u; negative++) {
-        uint32_t n = counts[negative];
+    for (uint32_t positive = 0; positive < 2u; positive++) {
+        uint32_t n = counts[positive];
         while (n != 0u) {
             const uint32_t m = n < block ? n : block;
             uint32_t a = 0, b = 0;
@@ -25,7 +25,7 @@ static void sum_class(const uint16_t **list, const uint8_t *counts, const uint8_
                 b += plane[1];
             }
             n -= m;
-            if (negative == 0u) {
+            if (positive != 0u) {
                 even0 += a & mask;
                 odd0 += (a >> field_bits) & mask;
                 even1 += b & mask;
