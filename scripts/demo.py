@@ -68,10 +68,11 @@ def main() -> None:
     seconds = time.perf_counter() - began
 
     missing = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if shutil.which(tool) is None]
-    profile = None
+    profile = checked = None
     if not missing:
         edgebnn("build", BUILD, "--board", BOARD)
         profile = edgebnn("profile", BUILD, "--emulate", BOARD)
+        checked = edgebnn("verify", BUILD, "--on", "reference,host,c,emulator", "-n", "4")
 
     flash = report["flash"]
     macs = sum(layer["macs"] for layer in report["layers"])
@@ -85,16 +86,15 @@ def main() -> None:
         ("clip", clip),
         ("heard", f"{answer['label']} (score {answer['scores'][answer['index']]:.3f}), in {seconds:.2f} s"),
     ]
-    if profile is not None:
+    if profile is not None and checked is not None:
         rows.append(("board", f"{profile['board']} in QEMU, profile over its serial port"))
         rows.append(("inference", f"{profile['total']:,} {profile['unit']}"))
         for layer in sorted(profile["layers"], key=lambda layer: -layer["count"])[:3]:
             share = 100.0 * layer["count"] / profile["total"]
             rows.append(("", f"{share:4.1f} %  {layer['name']}  ({layer['kernel']})"))
+        rows.append(("same bytes", " = ".join(checked["executions"]) + f" in all {checked['layers']} layers"))
     else:
-        rows.append(
-            ("left out", f"the emulated board: {' and '.join(missing)} not installed (command above)")
-        )
+        rows.append(("left out", f"the emulated board; not installed: {' and '.join(missing)} (see above)"))
     print("\n" + "-" * 78)
     for key, text in rows:
         print(f"  {key:10} {text}")

@@ -59,16 +59,15 @@ def convert(
 def _show(report: dict[str, Any]) -> None:
     from rich.table import Table
 
-    table = Table("layer", "kernel", "in", "weights", "out", "output", "MACs", "bytes", box=None)
+    table = Table("layer", "kernel", "in/weights/out", "output", "MACs", "bytes", box=None, pad_edge=False)
     for column in table.columns[-2:]:
         column.justify = "right"
     for layer in report["layers"]:
+        types = (layer["in_dtype"], layer["weight_dtype"], layer["out_dtype"])
         table.add_row(
             layer["name"],
             layer["kernel"].removeprefix("ebnn_"),
-            layer["in_dtype"],
-            layer["weight_dtype"] or "-",
-            layer["out_dtype"],
+            "/".join(name for name in types if name),
             "x".join(map(str, layer["out_shape"])),
             f"{layer['macs']:,}",
             f"{layer['weight_bytes'] + layer['constant_bytes']:,}",

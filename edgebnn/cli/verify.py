@@ -55,7 +55,8 @@ def verify(folder: Path, wanted: str, data: Path | None, count: int, seed: int, 
 
     from rich.progress import Progress
 
-    with Progress(console=stderr_console(), transient=True) as bars:
+    console = stderr_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks = {name: bars.add_task(name, total=len(inputs)) for name in executions}
         result = compare(
             folder, planned, executions, inputs, lambda name, done: bars.update(tasks[name], completed=done)
