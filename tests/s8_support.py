@@ -82,6 +82,8 @@ class Host:
         for source in sources():
             for name in _kernels_of(source):
                 ffi.cdef(f"ebnn_status_t {name}(const void *params, const ebnn_io_t *io);")
+                if f"{name}_get_buffer_size" in _header_text():
+                    ffi.cdef(f"uint32_t {name}_get_buffer_size(const void *params);")
         return cls(ffi, ffi.dlopen(str(library)))
 
     def struct(self, name: str, values: dict[str, Any]) -> Any:

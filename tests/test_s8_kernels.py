@@ -53,6 +53,16 @@ def test_dense(host: Host, seed: int) -> None:
     check(host, "ebnn_dense_s8__cortex_m4", case, pack_s8.pack_conv(case.weights, case.bias, -case.zero_in))
 
 
+@pytest.mark.parametrize("seed", range(120))
+def test_depthwise(host: Host, seed: int) -> None:
+    case = conv_case(np.random.default_rng(2000 + seed), depthwise=True)
+    packed = pack_s8.PackedS8(case.weights, case.bias)
+    check(host, "ebnn_depthwise_conv2d_s8__cortex_m4", case, packed)
+    p = host.struct("ebnn_conv_s8_params_t", case.fields(packed))
+    size = host.lib.ebnn_depthwise_conv2d_s8__cortex_m4_get_buffer_size(p)
+    assert pack_s8.depthwise_scratch(case.dims()) == size
+
+
 def test_requantisation_extremes(host: Host) -> None:
     """Single products with every kind of shift, ties included, against the reference."""
     rng = np.random.default_rng(3)

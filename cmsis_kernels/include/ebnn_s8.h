@@ -11,5 +11,6 @@
 
 /* Bytes of io->scratch. */
 uint32_t ebnn_conv2d_s8__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_depthwise_conv2d_s8__cortex_m4_get_buffer_size(const void *params);
 
 #endif

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import lanes, portable
+from edgebnn.plan import cortex_m_s8, lanes, portable
 from edgebnn.plan.types import Candidate
 
-CANDIDATES: tuple[Candidate, ...] = (*lanes.CANDIDATES, *portable.CANDIDATES)
+CANDIDATES: tuple[Candidate, ...] = (*lanes.CANDIDATES, *cortex_m_s8.CANDIDATES, *portable.CANDIDATES)

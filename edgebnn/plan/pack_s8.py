@@ -1,7 +1,7 @@
-"""Offline packing for the Cortex-M s8 kernels with the DSP extension: weights, biases, scratch sizes, costs.
+"""Offline packing for the s8 kernels of cores with the DSP extension: weights, biases, scratch sizes, costs.
 
-The layouts are those of ``cmsis_kernels/src/cortex_m/ebnn_s8_core.h``; costs are estimated Cortex-M4 cycles fitted to
-the emulator's figures (0 wait states).
+The layouts are those of ``cmsis_kernels/src/cortex_m/ebnn_s8_core.h``; costs are estimated Cortex-M4 cycles
+fitted to the emulator's figures (0 wait states).
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def misfit(
 
 
 def pack_conv(weights: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], input_offset: int) -> PackedS8:
-    """Packs a convolution or dense layer: weights [out_c, kernel_h, kernel_w, in_c] or [out_c, in_c], bias [out_c].
+    """Packs a convolution or dense layer: weights [out_c, kernel_h, kernel_w, in_c] or [out_c, in_c].
 
-    Per pair of output channels (i, j) and step of two products (a, b) one word: w_i[a], w_j[a], w_i[b], w_j[b].
+    Per pair of output channels (i, j) and step of products (a, b) one word: w_i[a], w_j[a], w_i[b], w_j[b].
     Steps are (0, 2), (1, 3) of every four products; both are padded with zeros.
     """
     out_c = len(weights)
@@ -85,3 +85,52 @@ def conv_scratch(dims: Mapping[str, int]) -> int:
     padded = d["pad_h"] or d["pad_w"] or h > d["in_h"] or w > d["in_w"]
     copy = (h * w * d["in_c"] + 3) // 4 * 4 if padded and d["pad_w"] < w and d["in_c"] < 4 else 0
     return (d["out_c"] + 1) // 2 * 32 + 9 * k + (copy if copy <= 2048 else 0)
+
+
+def depthwise_scratch(dims: Mapping[str, int]) -> int:
+    """Bytes of scratch of ebnn_depthwise_conv2d_s8__cortex_m4; dims: fields of ebnn_conv_dims_t."""
+    d = dims
+
+    def cost(row: str, column: str) -> int:
+        pairs = d[f"stride_{column}"] == 1 and d[f"dilation_{column}"] == 1
+        n = d[f"out_{column}"]
+        return d[f"out_{row}"] * ((n + 1) // 2 if pairs else 2 * n)
+
+    def touched(axis: str) -> int:
+        n = (d[f"out_{axis}"] - 1) * d[f"stride_{axis}"]
+        return n + (d[f"kernel_{axis}"] - 1) * d[f"dilation_{axis}"] + 1
+
+    row, column = ("w", "h") if cost("w", "h") < cost("h", "w") else ("h", "w")
+    taps = d[f"kernel_{column}"] // 2 + 1
+    last = (d[f"out_{column}"] - 1) * d[f"stride_{column}"]
+    row_words = max(last // 2 + taps, (touched(column) + 1) // 2)
+    return 4 * (touched(row) * row_words + 2 * d[f"kernel_{row}"] * taps + d[f"out_{column}"] + 1)
+
+
+def _depth(d: Mapping[str, int]) -> int:
+    return (d["kernel_h"] * d["kernel_w"] * d["in_c"] + 3) // 4 * 4
+
+
+def dense_cycles(dims: Mapping[str, int]) -> float:
+    """Estimated cycles of ebnn_dense_s8__cortex_m4, and of one pixel of a convolution's remainder."""
+    return (dims["out_c"] + 3) // 4 * (6.9 * _depth(dims) + 150.0) + 200.0
+
+
+def conv_cycles(dims: Mapping[str, int]) -> float:
+    """Estimated cycles of ebnn_conv2d_s8__cortex_m4."""
+    k = _depth(dims)
+    tiles, rest = divmod(dims["out_h"] * dims["out_w"], 4)
+    pairs = (dims["out_c"] + 1) // 2
+    tile = pairs * (8.5 * k + 7.0 * ((k + 15) // 16) + 105.0) + 4 * (2.0 * k + 60.0 + 30.0 * dims["kernel_h"])
+    return tiles * tile + rest * dense_cycles(dims) + 25.0 * dims["out_c"] + 1000.0
+
+
+def depthwise_cycles(dims: Mapping[str, int]) -> float:
+    """Estimated cycles of ebnn_depthwise_conv2d_s8__cortex_m4."""
+    d = dims
+    unit = d["dilation_h"] == d["dilation_w"] == 1 and max(d["stride_h"], d["stride_w"]) <= 2
+    taps = d["kernel_h"] * d["kernel_w"]
+    per_output = 14.0 + (2.0 if unit else 12.0) * taps + 5.0 * d["kernel_h"]
+    rows = min(d["out_h"], d["out_w"])
+    outputs = d["out_h"] * d["out_w"]
+    return d["out_c"] * (5.0 * d["in_h"] * d["in_w"] + 14.0 * taps + 120.0 + 70.0 * rows + per_output * outputs)

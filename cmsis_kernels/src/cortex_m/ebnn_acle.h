@@ -36,6 +36,16 @@ static inline int32_t ebnn_smlad(uint32_t a, uint32_t b, int32_t acc) {
     return __smlad((int16x2_t)a, (int16x2_t)b, acc);
 }
 
+/* acc + low(a) * high(b). */
+static inline int32_t ebnn_smlabt(uint32_t a, uint32_t b, int32_t acc) {
+    return __smlabt((int32_t)a, (int32_t)b, acc);
+}
+
+/* acc + high(a) * low(b). */
+static inline int32_t ebnn_smlatb(uint32_t a, uint32_t b, int32_t acc) {
+    return __smlatb((int32_t)a, (int32_t)b, acc);
+}
+
 /* Bytes 0 and 2, sign-extended to 16-bit halves. */
 static inline uint32_t ebnn_sxtb16(uint32_t a) {
     return (uint32_t)__sxtb16((int8x4_t)a);
@@ -98,6 +108,14 @@ static inline int32_t ebnn_smlad(uint32_t a, uint32_t b, int32_t acc) {
     const int32_t low = (int16_t)a * (int16_t)b;
     const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
     return (int32_t)((uint32_t)acc + (uint32_t)low + (uint32_t)high);
+}
+
+static inline int32_t ebnn_smlabt(uint32_t a, uint32_t b, int32_t acc) {
+    return acc + (int16_t)a * (int16_t)(b >> 16);
+}
+
+static inline int32_t ebnn_smlatb(uint32_t a, uint32_t b, int32_t acc) {
+    return acc + (int16_t)(a >> 16) * (int16_t)b;
 }
 
 static inline uint32_t ebnn_sxtb16(uint32_t a) {

@@ -38,6 +38,31 @@ static inline int32_t ebnn_clamp_s8(int32_t v, int32_t low, int32_t high) {
     return v > high ? high : v;
 }
 
+/* Requantises n sums of one channel plus its bias and stores them step bytes apart, clamped to -128 .. 127.
+ */
+static inline void ebnn_requant_row(const int32_t *acc, uint32_t n, int32_t bias, int32_t multiplier,
+                                    int32_t shift, int32_t offset, int8_t *out, uint32_t step) {
+    const int32_t right = -shift;
+    if (right <= 0) {
+        for (; n != 0u; n--, out += step) {
+            *out = (int8_t)ebnn_ssat8(ebnn_requant_left(*acc++ + bias, multiplier, shift) + offset);
+        }
+        return;
+    }
+    const int32_t round = (int32_t)((uint32_t)(2 * offset + 1) << right) >> 1;
+    for (; n >= 2u; n -= 2u, acc += 2) {
+        const int32_t a = acc[0] + bias;
+        const int32_t b = acc[1] + bias;
+        out[0] = (int8_t)ebnn_ssat8(ebnn_requant_right(a, multiplier, round, right));
+        out += step;
+        out[0] = (int8_t)ebnn_ssat8(ebnn_requant_right(b, multiplier, round, right));
+        out += step;
+    }
+    if (n != 0u) {
+        *out = (int8_t)ebnn_ssat8(ebnn_requant_right(*acc + bias, multiplier, round, right));
+    }
+}
+
 /* Bytes between the outputs of neighbouring pixels, and of neighbouring channels. */
 static inline uint32_t ebnn_pixel_step(const ebnn_conv_s8_params_t *p) {
     return p->out_layout == EBNN_CHW ? 1u : p->dims.out_c;
