@@ -80,8 +80,7 @@ class Result:
 class Bench:
     """Sources linked into an image and a machine that runs it.
 
-    ``headers`` declare the structs for ``params``; by default they are ebnn.h and ebnn_params.h in the first
-    include folder that has them. ``watch`` checks every data access.
+    ``watch`` checks every data access. The structs of ``params`` are those of the runtime's headers.
     """
 
     def __init__(
@@ -90,7 +89,6 @@ class Bench:
         cpu: str = "cortex-m4",
         flags: Sequence[str] = ("-O3",),
         includes: Sequence[Path | str] = (),
-        headers: Sequence[Path] = (),
         watch: bool = False,
     ) -> None:
         folders = [Path(i) for i in includes]
@@ -98,10 +96,7 @@ class Bench:
         self.machine = Machine(self.elf, cpu)
         self._guards: dict[int, int] = {}
         self._watch = watch
-        if not headers:
-            found = next((f for f in folders if (f / "ebnn_params.h").exists()), None)
-            headers = (found / "ebnn.h", found / "ebnn_params.h") if found else ()
-        self._layout = Arm32(*headers)
+        self._layout = Arm32()
 
     def buffer(self, content: int | bytes | np.ndarray) -> int:
         """Address of a guarded buffer of so many zero bytes, or holding ``content``."""

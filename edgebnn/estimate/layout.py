@@ -1,20 +1,19 @@
 """C structs in the memory layout of 32-bit Arm (AAPCS): what the emulated kernels read as their parameters.
 
-The structs are those of ``ebnn.h`` and ``ebnn_params.h`` as cffi parses them, so a new params struct needs no
-line here.
+The structs are those of the runtime's headers as cffi parses them, so a new params struct needs no line here.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import cffi
 import numpy as np
 
+from edgebnn import csrc
 from edgebnn.errors import ModelError
+from edgebnn.host.cdefs import cdef
 
 POINTER_SIZE = 4
 
@@ -22,21 +21,13 @@ Put = Callable[[bytes], int]
 """Stores bytes in the target's memory (16-byte aligned) and returns their address."""
 
 
-def declarations(header: Path) -> str:
-    """The plain C declarations of one of the runtime's headers: no comments, no preprocessor lines."""
-    text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.S)
-    text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.S)
-    text = re.sub(r"^\s*#.*(?:\\\n.*)*$", "", text, flags=re.M)
-    return text
-
-
 class Arm32:
-    """Packs structs declared in ``headers`` for a little-endian ILP32 Arm."""
+    """Packs structs of the runtime's headers for a little-endian ILP32 Arm."""
 
-    def __init__(self, *headers: Path) -> None:
+    def __init__(self, declarations: str | None = None) -> None:
+        """``declarations``: C text for cffi instead of the runtime's headers."""
         self._ffi = cffi.FFI()
-        for header in headers:
-            self._ffi.cdef(declarations(header))
+        self._ffi.cdef(declarations if declarations is not None else cdef(csrc.kernels_dir()))
 
     def size(self, name: str) -> int:
         """sizeof(name) on the target."""

@@ -141,8 +141,7 @@ class ModelMachine:
     def __init__(self, elf: Path, name: str, cpu: str) -> None:
         self.machine = Machine(elf, cpu)
         self.model = self.machine.address(f"{name}_model")
-        include = csrc.kernels_dir() / "include"
-        self._layout = Arm32(include / "ebnn.h", include / "ebnn_params.h")
+        self._layout = Arm32()
         header = self._layout.unpack(
             "ebnn_model_t", self.machine.read(self.model, self._layout.size("ebnn_model_t"))
         )

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from edgebnn import csrc
 from edgebnn.estimate.layout import Arm32
 
 MAGIC = 0x4E424545
@@ -50,12 +49,6 @@ class KernelCall:
             return size
 
         return arrays(self.params) + sum(len(d) + 16 for d in (*self.inputs, *self.outputs)) + _CASE.size
-
-
-def layout() -> Arm32:
-    """The runtime's structs in the target's memory layout."""
-    include = csrc.kernels_dir() / "include"
-    return Arm32(include / "ebnn.h", include / "ebnn_params.h")
 
 
 def batches(calls: Sequence[KernelCall], most: int) -> list[list[KernelCall]]:

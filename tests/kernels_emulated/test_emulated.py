@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edgebnn import targets
+from edgebnn.estimate.layout import Arm32
 from edgebnn.plan.kernels import Kernel, kernels
 
 from . import blob, boards, cases
@@ -31,7 +32,7 @@ def test_kernels_match_the_reference(board: boards.Board, tmp_path: Path) -> Non
     elf = boards.build(board, tmp_path)
     calls, unreached = cases.random_calls(targets.load(board.target), _calls_of, board.work_size, _LARGEST)
     assert len(calls) >= 300
-    arm = blob.layout()
+    arm = Arm32()
     wrong = []
     for part in blob.batches(calls, board.table_size):
         ran, failed = boards.run(board, elf, blob.table(part, board.table, list(kernels()), arm), tmp_path)
@@ -52,7 +53,7 @@ def test_the_image_notices_wrong_outputs(tmp_path: Path) -> None:
     bad = blob.KernelCall("flipped", *_fields(first), outputs=[flipped], scratch=0)
     short = blob.KernelCall("short", *_fields(first), outputs=[first.outputs[0][:-1]], scratch=0)
     ran, failed = boards.run(
-        board, elf, blob.table([first, bad, short], board.table, list(kernels()), blob.layout()), tmp_path
+        board, elf, blob.table([first, bad, short], board.table, list(kernels()), Arm32()), tmp_path
     )
     assert ran == 3
     assert set(failed) == {1, 2}
