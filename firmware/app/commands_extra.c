@@ -165,6 +165,8 @@ static const char *layout_name(uint8_t layout) {
         return "chw";
     case EBNN_PLANES:
         return "planes";
+    case EBNN_NIBBLES:
+        return "nibbles";
     default:
         return "?";
     }
