@@ -38,6 +38,7 @@ $(VENV)/.stamp-ext: pyproject.toml setup.py $(C_TREE) | $(VENV)/.stamp
 	@echo "building the host runtime"
 	@rm -f edgebnn/host/_ebnn*.so
 	@$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(PY) -c "import edgebnn.host._ebnn"
 	@touch $@
 
 demo: $(VENV)/.stamp $(VENV)/.stamp-ext

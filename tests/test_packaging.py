@@ -156,3 +156,14 @@ def test_wheel_converts_compiles_and_runs(installed: Path, tmp_path: Path) -> No
             cwd=tmp_path,
             check=True,
         )
+
+
+def test_setup_script_without_root_prints_the_command(tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+    script = ROOT / "scripts" / "setup-system.sh"
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([script, "sh", "no-such-tool"], env=env, capture_output=True, text=True, check=True)
+    assert "sudo apt-get install --no-install-recommends no-such-tool\n" in done.stderr
+    done = subprocess.run([script, "sh"], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
