@@ -41,10 +41,14 @@ def importer_of(path: Path) -> Importer:
     by_magic = next((i for i in IMPORTERS if head.startswith(i.magic)), None)
     if by_suffix is None:
         known = ", ".join(s for i in IMPORTERS for s in i.suffixes)
-        looks = f"it looks like a {by_magic.title} ({by_magic.suffixes[0]})" if by_magic else f"known: {known}"
+        looks = (
+            f"it looks like a {by_magic.title} ({by_magic.suffixes[0]})" if by_magic else f"known: {known}"
+        )
         raise UsageError(f"{path}: unknown model suffix {path.suffix!r}", looks)
     if by_suffix is not by_magic:
-        looks = f"it looks like a {by_magic.title}" if by_magic else "it is damaged, truncated or of another kind"
+        looks = (
+            f"it looks like a {by_magic.title}" if by_magic else "it is damaged, truncated or of another kind"
+        )
         raise ModelError(f"{path}: not a {by_suffix.title}", looks)
     return by_suffix
 

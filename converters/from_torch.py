@@ -21,7 +21,9 @@ def load(path: Path) -> Graph:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ToolchainError(f"{path}: reading a checkpoint needs PyTorch", "pip install 'edgebnn[train]'") from None
+        raise ToolchainError(
+            f"{path}: reading a checkpoint needs PyTorch", "pip install 'edgebnn[train]'"
+        ) from None
     checkpoint = models.load(path)
     name = re.sub(r"\W", "_", path.stem) or "model"
     if name[0].isdigit():

@@ -70,7 +70,9 @@ class _Params:
         unknown = set(values) - set(fields)
         if unknown:
             raise TypeError(f"{ctype.cname} has no field {sorted(unknown)[0]!r}")
-        parts = [f".{n} = {self._value(f.type, values[n], f'{path}_{n}')}" for n, f in ctype.fields if n in values]
+        parts = [
+            f".{n} = {self._value(f.type, values[n], f'{path}_{n}')}" for n, f in ctype.fields if n in values
+        ]
         return "{" + ", ".join(parts) + "}"
 
     def _value(self, ctype: Any, value: Any, path: str) -> str:
@@ -91,7 +93,18 @@ class _Params:
 def _tensor(t: TensorType, offset: int) -> str:
     multiplier, exponent = quantize_multiplier(t.scale)
     h, w, c = t.shape
-    fields = [offset, t.nbytes, h, w, c, DTYPE_CODES[t.dtype], LAYOUT_CODES[t.layout], t.zero_point, multiplier, exponent]
+    fields = [
+        offset,
+        t.nbytes,
+        h,
+        w,
+        c,
+        DTYPE_CODES[t.dtype],
+        LAYOUT_CODES[t.layout],
+        t.zero_point,
+        multiplier,
+        exponent,
+    ]
     return "{" + ", ".join(str(f) for f in fields) + "}"
 
 
@@ -122,7 +135,9 @@ def source_text(plan: Plan) -> str:
         params = _Params(f"op{i}", step)
         blocks += [f"/* {_comment(step.op.name)}: {step.kernel} */\n", *params.arrays, params.text]
     labels = [str(label) for label in graph.meta.get("labels") or []]
-    label_text = f"\nstatic const char *const labels[] = {{\n{_wrap(map(c_string, labels))}\n}};\n" if labels else ""
+    label_text = (
+        f"\nstatic const char *const labels[] = {{\n{_wrap(map(c_string, labels))}\n}};\n" if labels else ""
+    )
     return _template("model.c.in").substitute(
         name=graph.name,
         layers=len(plan.steps),

@@ -19,13 +19,21 @@ KERNELS = ROOT / "cmsis_kernels"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
 #: source folders and kernels.def ISA names built for this machine
-FOLDERS = ["portable", "core", "cortex_m"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
-ISAS = ["portable", "cortex_m0", "cortex_m4"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
+FOLDERS = (
+    ["portable", "core", "cortex_m"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
+)
+ISAS = (
+    ["portable", "cortex_m0", "cortex_m4"]
+    + (["avx2", "avx512"] if X86 else [])
+    + (["neon"] if AARCH64 else [])
+)
 ALL_ISAS = ["portable", "cortex_m0", "cortex_m4", "mve", "neon", "avx2", "avx512"]
 
 _cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
 
-_sources = [KERNELS / "src" / "ebnn_run.c"] + [p for f in FOLDERS for p in sorted((KERNELS / "src" / f).glob("*.c"))]
+_sources = [KERNELS / "src" / "ebnn_run.c"] + [
+    p for f in FOLDERS for p in sorted((KERNELS / "src" / f).glob("*.c"))
+]
 _folders = [KERNELS / "include"] + [KERNELS / "src" / f for f in FOLDERS]
 
 

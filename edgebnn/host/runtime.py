@@ -22,7 +22,9 @@ def library() -> tuple[Any, Any]:
     try:
         from edgebnn.host import _ebnn
     except ImportError as error:
-        raise ToolchainError(f"the host runtime is not built ({error})", "pip install -e . (needs gcc)") from None
+        raise ToolchainError(
+            f"the host runtime is not built ({error})", "pip install -e . (needs gcc)"
+        ) from None
     return _ebnn.ffi, _ebnn.lib
 
 
@@ -85,7 +87,8 @@ class Runtime:
         for i, step in enumerate(plan.steps):
             if step.kernel not in table:
                 raise ToolchainError(
-                    f"kernel {step.kernel} does not run on this machine", "plan for --target host, or use an emulator"
+                    f"kernel {step.kernel} does not run on this machine",
+                    "plan for --target host, or use an emulator",
                 )
             ops[i].kernel = table[step.kernel]
             ops[i].params = fill_struct(ffi, step.struct, step.params, self._keep)
@@ -112,7 +115,9 @@ class Runtime:
     def _load(self, x: np.ndarray) -> None:
         source = self.plan.graph.tensors[self.plan.graph.input]
         if np.size(x) != source.elements:
-            raise UsageError(f"input has {np.size(x)} values, model {self.plan.graph.name!r} takes {source.shape}")
+            raise UsageError(
+                f"input has {np.size(x)} values, model {self.plan.graph.name!r} takes {source.shape}"
+            )
         self._write(self.plan.graph.input, storage.to_bytes(np.asarray(x), source))
 
     def _write(self, tensor: str, data: bytes) -> None:

@@ -39,7 +39,11 @@ class Builder:
     ) -> str:
         base = name or f"{op_type.removeprefix('q.')}_{len(self._ops)}"
         taken = {op.name for op in self._ops}
-        unique = base if base not in taken else next(f"{base}_{i}" for i in range(2, 10**6) if f"{base}_{i}" not in taken)
+        unique = (
+            base
+            if base not in taken
+            else next(f"{base}_{i}" for i in range(2, 10**6) if f"{base}_{i}" not in taken)
+        )
         op = Op(unique, op_type, tuple(inputs), (f"{unique}:0",), dict(attrs))
         shape = REGISTRY[op_type].shape(op, [self._tensors[i].shape for i in inputs])[0]
         self._tensors[op.output] = TensorType(shape, **{"dtype": "real", **out})
@@ -85,7 +89,9 @@ class Builder:
             )
         return self._append("q.conv", [x], attrs, name)
 
-    def dense(self, x: str, codes: np.ndarray, weight_scale: ArrayLike, kind: str, name: str | None = None) -> str:
+    def dense(
+        self, x: str, codes: np.ndarray, weight_scale: ArrayLike, kind: str, name: str | None = None
+    ) -> str:
         """Dense layer, codes [out, H * W * C] in NHWC order: a convolution whose kernel covers the whole input."""
         h, w, c = self._tensors[x].shape
         return self.conv(x, np.asarray(codes, np.int8).reshape(-1, h, w, c), weight_scale, kind, name=name)
@@ -129,7 +135,9 @@ class Builder:
 
     def quant(self, x: str, dtype: str, scale: float, zero_point: int = 0, name: str | None = None) -> str:
         """Quantisation point: q = clamp(floor(x / scale + 0.5) + zero_point); b1: sign(x), sign(0) = +1."""
-        return self._append("q.quant", [x], {}, name, dtype=dtype, scale=float(scale), zero_point=int(zero_point))
+        return self._append(
+            "q.quant", [x], {}, name, dtype=dtype, scale=float(scale), zero_point=int(zero_point)
+        )
 
     def global_avg_pool(self, x: str, name: str | None = None) -> str:
         """Mean over H and W."""
@@ -166,7 +174,12 @@ class Builder:
         pads: tuple[int, int, int, int],
         name: str | None,
     ) -> str:
-        attrs = {"kernel": tuple(kernel), "stride": tuple(stride or kernel), "pads": tuple(pads), "dilation": (1, 1)}
+        attrs = {
+            "kernel": tuple(kernel),
+            "stride": tuple(stride or kernel),
+            "pads": tuple(pads),
+            "dilation": (1, 1),
+        }
         t = self._tensors[x]
         return self._append(op_type, [x], attrs, name, dtype=t.dtype, scale=t.scale, zero_point=t.zero_point)
 

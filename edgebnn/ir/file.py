@@ -56,7 +56,9 @@ def _decode(dtype: str, shape: list[int], codec: str, data: bytes) -> np.ndarray
     if codec == "raw":
         array = np.frombuffer(data, dtype)
     else:
-        planes = [np.unpackbits(np.frombuffer(p, np.uint8), bitorder="little")[:count] for p in _halves(data, codec)]
+        planes = [
+            np.unpackbits(np.frombuffer(p, np.uint8), bitorder="little")[:count] for p in _halves(data, codec)
+        ]
         sign = 1 - 2 * planes[-1].astype(np.int8)
         array = sign if codec == "sign" else sign * planes[0].astype(np.int8)
     array = array.astype(np.dtype(dtype).newbyteorder("=")).reshape(shape)
@@ -91,7 +93,8 @@ def dumps(graph: Graph) -> bytes:
         "output": graph.output,
         "meta": dict(graph.meta),
         "tensors": {
-            k: [list(t.shape), t.dtype, t.scale, t.zero_point, t.layout] for k, t in sorted(graph.tensors.items())
+            k: [list(t.shape), t.dtype, t.scale, t.zero_point, t.layout]
+            for k, t in sorted(graph.tensors.items())
         },
         "ops": [
             {
@@ -118,7 +121,9 @@ def loads(data: bytes, source: str = "model") -> Graph:
         raise ModelError(f"{source}: truncated", "convert the model again")
     version = int.from_bytes(data[4:8], "little")
     if version != VERSION:
-        raise ModelError(f"{source}: format version {version}, this edgebnn reads {VERSION}", "convert the model again")
+        raise ModelError(
+            f"{source}: format version {version}, this edgebnn reads {VERSION}", "convert the model again"
+        )
     if zlib.crc32(data[12:]) != int.from_bytes(data[8:12], "little"):
         raise ModelError(f"{source}: damaged or truncated (checksum differs)", "convert the model again")
     try:
@@ -165,7 +170,9 @@ def _build(header: dict[str, Any], blob: bytes) -> Graph:
         str(k): TensorType(tuple(int(n) for n in shape), dtype, float(scale), int(zero_point), layout)  # type: ignore[arg-type]
         for k, (shape, dtype, scale, zero_point, layout) in header["tensors"].items()
     }
-    return Graph(str(header["name"]), ops, tensors, str(header["input"]), str(header["output"]), dict(header["meta"]))
+    return Graph(
+        str(header["name"]), ops, tensors, str(header["input"]), str(header["output"]), dict(header["meta"])
+    )
 
 
 def save(graph: Graph, path: Path) -> None:

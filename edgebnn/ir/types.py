@@ -113,10 +113,14 @@ class Graph:
         """The ops that read ``tensor``, in order."""
         return [op for op in self.ops if tensor in op.inputs]
 
-    def replace(self, ops: Iterable[Op], tensors: Mapping[str, TensorType] | None = None, **changes: Any) -> Graph:
+    def replace(
+        self, ops: Iterable[Op], tensors: Mapping[str, TensorType] | None = None, **changes: Any
+    ) -> Graph:
         """A graph with these ops; types of tensors that no op names any more are dropped."""
         ops = tuple(ops)
         types = {**self.tensors, **(tensors or {})}
         output = changes.get("output", self.output)
         used = {self.input, output}.union(*({*op.inputs, *op.outputs} for op in ops))
-        return dataclasses.replace(self, ops=ops, tensors={k: t for k, t in types.items() if k in used}, **changes)
+        return dataclasses.replace(
+            self, ops=ops, tensors={k: t for k, t in types.items() if k in used}, **changes
+        )

@@ -60,9 +60,9 @@ def _verify_op(graph: Graph, op: Op, written: set[str], integer: bool) -> None:
     shapes = definition.shape(op, [graph.tensors[n].shape for n in op.inputs])
     if shapes != [graph.tensors[n].shape for n in op.outputs]:
         raise bad(f"output shape {[graph.tensors[n].shape for n in op.outputs]}, expected {shapes}")
-    if len(op.inputs) == 2 and op.type in ("bconv2d", "add", "q.add"):
-        if graph.tensors[op.inputs[1]].shape != shapes[0]:
-            raise bad("the second input's shape differs from the output's")
+    second = op.inputs[1] if len(op.inputs) == 2 else None
+    if second is not None and op.type != "q.conv" and graph.tensors[second].shape != shapes[0]:
+        raise bad("the second input's shape differs from the output's")
     for key, value in op.attrs.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
             raise bad(f"attribute {key!r} holds NaN or infinity")

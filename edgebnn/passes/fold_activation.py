@@ -22,10 +22,14 @@ def clamp_to_pieces(graph: Graph, op: Op) -> Op:
     if clamp is None:
         return op
     if tuple(clamp) != (0.0, math.inf) or "gain2" in op.attrs or len(op.inputs) > 1:
-        raise fail(graph, op, "an operation follows an activation that is not a plain ReLU", "quantise in between")
+        raise fail(
+            graph, op, "an operation follows an activation that is not a plain ReLU", "quantise in between"
+        )
     zeros = np.zeros_like(op.attrs["gain"])
     attrs = {k: v for k, v in op.attrs.items() if k != "clamp"}
-    return Op(op.name, op.type, op.inputs, op.outputs, {**attrs, "gain2": zeros, "bias2": zeros, "combine": "max"})
+    return Op(
+        op.name, op.type, op.inputs, op.outputs, {**attrs, "gain2": zeros, "bias2": zeros, "combine": "max"}
+    )
 
 
 def _clamp(low: float, high: float):  # type: ignore[no-untyped-def]
@@ -48,7 +52,9 @@ def _prelu(graph: Graph, op: Op) -> Graph | None:
     slope, shift_in, shift_out = (op.attrs[k] for k in ("slope", "shift_in", "shift_out"))
     if not ((slope <= 1).all() or (slope >= 1).all()):
         channel = int(np.argmax(slope > 1))
-        raise fail(graph, op, f"slope of channel {channel} is over 1, others are under 1", "clamp slopes to <= 1")
+        raise fail(
+            graph, op, f"slope of channel {channel} is over 1, others are under 1", "clamp slopes to <= 1"
+        )
     gain, bias = conv.attrs["gain"], conv.attrs["bias"] - shift_in
     attrs = {
         "gain": gain,

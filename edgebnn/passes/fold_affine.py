@@ -23,10 +23,7 @@ def _affine(graph: Graph, op: Op) -> Graph | None:
     before = sole_producer(graph, op.inputs[0], "q.conv", "q.affine")
     if before is None or "clamp" in before.attrs or "gain2" in before.attrs or len(before.inputs) > 1:
         return None
-    if before.type == "q.conv":
-        before_full = with_epilogue(before)
-    else:
-        before_full = before
+    before_full = with_epilogue(before) if before.type == "q.conv" else before
     gain, bias = op.attrs["gain"], op.attrs["bias"]
     attrs = {"gain": before_full.attrs["gain"] * gain, "bias": before_full.attrs["bias"] * gain + bias}
     return merge(graph, before, op, before_full.with_(attrs=attrs))

@@ -13,14 +13,21 @@ from edgebnn.passes.rewrite import fail
 def _lower(graph: Graph, op: Op) -> Op:
     a, b, out = (graph.tensors[n] for n in (*op.inputs, op.output))
     if any(t.dtype != "s8" for t in (a, b, out)):
-        raise fail(graph, op, f"adds {a.dtype} and {b.dtype} to {out.dtype}", "quantise both operands and the sum to s8")
+        raise fail(
+            graph,
+            op,
+            f"adds {a.dtype} and {b.dtype} to {out.dtype}",
+            "quantise both operands and the sum to s8",
+        )
     twice = 2 * max(a.scale, b.scale)
     pairs = {
         "input1": fixed.quantize_multiplier(a.scale / twice),
         "input2": fixed.quantize_multiplier(b.scale / twice),
         "output": fixed.quantize_multiplier(twice / ((1 << LEFT_SHIFT) * out.scale)),
     }
-    attrs = {f"{k}_{f}": v for k, pair in pairs.items() for f, v in zip(("multiplier", "shift"), pair, strict=True)}
+    attrs = {
+        f"{k}_{f}": v for k, pair in pairs.items() for f, v in zip(("multiplier", "shift"), pair, strict=True)
+    }
     return Op(op.name, "add", op.inputs, op.outputs, attrs | {"act_min": -128, "act_max": 127})
 
 

@@ -57,7 +57,9 @@ def _epilogue(graph: Graph, op: Op, gain: np.ndarray, limit: np.ndarray) -> dict
     found = integer_affine(gains, offsets, limit)
     if found is None:
         channel = int(np.argmax(np.abs(gains[0])))
-        raise fail(graph, op, f"gain {gains[0][channel]:g} of channel {channel} does not fit the integer epilogue")
+        raise fail(
+            graph, op, f"gain {gains[0][channel]:g} of channel {channel} does not fit the integer epilogue"
+        )
     mul, add, shift = found
     if out.dtype == "b1" and shift:
         add = add - np.int32(2 ** (shift - 1))  # no rounding term in front of a sign
@@ -78,7 +80,9 @@ def _lower(graph: Graph, op: Op) -> Op:
     if len(op.inputs) > 1 and out.dtype != "s8":
         raise fail(graph, op, f"a shortcut into {out.dtype}", "quantise the sum to s8")
     if a["groups"] != 1:
-        raise fail(graph, op, f"low-bit weights in {a['groups']} groups", "use INT8 weights for depthwise layers")
+        raise fail(
+            graph, op, f"low-bit weights in {a['groups']} groups", "use INT8 weights for depthwise layers"
+        )
     if a["pad_mode"] == "one" and source.dtype != "b1" and any(a["pads"]):
         raise fail(graph, op, f"one-padding with {source.dtype} activations", "use zero padding")
     codes = a["codes"]

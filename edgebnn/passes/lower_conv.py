@@ -47,7 +47,9 @@ def _lower(graph: Graph, op: Op) -> Op:
     largest = np.abs(codes.astype(np.int64)).sum(axis=(1, 2, 3)) * 255 + np.abs(bias)
     if (largest >= 2**31).any():
         channel = int(np.argmax(largest))
-        raise fail(graph, op, f"accumulator of channel {channel} may overflow int32", "lower its bias or its inputs")
+        raise fail(
+            graph, op, f"accumulator of channel {channel} may overflow int32", "lower its bias or its inputs"
+        )
     pairs = [fixed.quantize_multiplier(float(s)) for s in scale]
     low, high = limits(graph, op)
     attrs = {k: op.attrs[k] for k in ("kernel", "stride", "pads", "dilation")} | {
@@ -66,4 +68,6 @@ def _lower(graph: Graph, op: Op) -> Op:
 
 def run(graph: Graph) -> Graph:
     """See the module."""
-    return graph.replace(_lower(graph, op) if op.type == "q.conv" and op.attrs["kind"] == "s8" else op for op in graph.ops)
+    return graph.replace(
+        _lower(graph, op) if op.type == "q.conv" and op.attrs["kind"] == "s8" else op for op in graph.ops
+    )

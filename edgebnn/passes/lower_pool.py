@@ -30,7 +30,13 @@ def _pool(graph: Graph, op: Op) -> Op:
     allowed = ("s8",) if kind == "avg_pool2d" else ("s8", "b1", "u2", "u3", "u4")
     if source.dtype not in allowed or (source.dtype, source.scale) != (out.dtype, out.scale):
         raise fail(graph, op, f"pool of {source.dtype} to {out.dtype}", "quantise its input")
-    return Op(op.name, kind, op.inputs, op.outputs, {k: op.attrs[k] for k in WINDOW} | {"act_min": -128, "act_max": 127})
+    return Op(
+        op.name,
+        kind,
+        op.inputs,
+        op.outputs,
+        {k: op.attrs[k] for k in WINDOW} | {"act_min": -128, "act_max": 127},
+    )
 
 
 def _clamp(graph: Graph, op: Op) -> Op:
@@ -53,7 +59,9 @@ def run(graph: Graph) -> Graph:
     rules = {"q.avg_pool": _pool, "q.max_pool": _pool, "q.relu": _clamp, "q.hardtanh": _clamp}
     ops: list[Op] = []
     for op in graph.ops:
-        if op.type in ("q.relu", "q.hardtanh") or (op.type in rules and graph.tensors[op.output].dtype == "real"):
+        if op.type in ("q.relu", "q.hardtanh") or (
+            op.type in rules and graph.tensors[op.output].dtype == "real"
+        ):
             source = graph.tensors[op.inputs[0]]  # a clamp or pool keeps the type of what it reads
             kept = dataclasses.replace(source, shape=graph.tensors[op.output].shape)
             graph = graph.replace(graph.ops, {op.output: kept})

@@ -30,7 +30,9 @@ def _quant(graph: Graph, op: Op) -> Graph | None:
     source_name = affine.inputs[0] if affine is not None else op.inputs[0]
     source, out = graph.tensors[source_name], graph.tensors[op.output]
     if source.dtype != "s8" or out.dtype not in ("b1", "u2", "u3", "u4", "s8"):
-        raise fail(graph, op, f"cannot quantise {source.dtype} to {out.dtype}", "quantise the layer before it to s8")
+        raise fail(
+            graph, op, f"cannot quantise {source.dtype} to {out.dtype}", "quantise the layer before it to s8"
+        )
     channels = source.channels
     gain = affine.attrs["gain"] if affine is not None else np.ones(channels)
     bias = affine.attrs["bias"] if affine is not None else np.zeros(channels)
@@ -56,5 +58,7 @@ def run(graph: Graph) -> Graph:
     graph = each(graph, "q.quant", _quant)
     for op in graph.ops:
         if op.type == "q.affine":
-            raise fail(graph, op, "an affine map that no convolution or quantiser takes", "quantise its output")
+            raise fail(
+                graph, op, "an affine map that no convolution or quantiser takes", "quantise its output"
+            )
     return graph

@@ -10,10 +10,10 @@ from edgebnn.ir import Graph, Op, verify
 from edgebnn.ir.file import dumps
 from edgebnn.plan.arena import Buffer, plan_arena
 from edgebnn.plan.candidates import CANDIDATES
+from edgebnn.plan.cost_report import report
 from edgebnn.plan.fuse import fuse_quantize
 from edgebnn.plan.geometry import params_bytes
 from edgebnn.plan.kernels import kernels
-from edgebnn.plan.cost_report import report
 from edgebnn.plan.select import describe, select
 from edgebnn.plan.types import Candidate, Choice, Context, Params, Plan, Step
 from edgebnn.targets import Target
@@ -44,7 +44,9 @@ def _propose(graph: Graph, op: Op, target: Target, optimize: str) -> tuple[list[
     return choices, rejected
 
 
-def _plan_graph(source: Graph, graph: Graph, target: Target, optimize: str, keep: Filter) -> tuple[float, Plan]:
+def _plan_graph(
+    source: Graph, graph: Graph, target: Target, optimize: str, keep: Filter
+) -> tuple[float, Plan]:
     """(cost, plan) of ``graph`` as it is."""
     options: list[list[Choice]] = []
     reasons: list[list[str]] = []
@@ -76,7 +78,9 @@ def _plan_graph(source: Graph, graph: Graph, target: Target, optimize: str, keep
         )
     offsets, scratch_offsets, arena = _allocate(selection.graph, steps)
     crc = zlib.crc32(dumps(source))
-    plan_ = Plan(source, selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize)
+    plan_ = Plan(
+        source, selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize
+    )
     return selection.cost, plan_
 
 
@@ -92,6 +96,11 @@ def _best(graph: Graph, target: Target, optimize: str, keep: Filter) -> Plan:
         return plain
     fused_cost, fused = _plan_graph(graph, fused_graph, target, optimize, keep)
     return fused if fused_cost < cost else plain
+
+
+def _under(scratch: int, keep: Filter) -> Filter:
+    """``keep``, and only choices with less scratch than this many bytes."""
+    return lambda name, choice: keep(name, choice) and choice.scratch < scratch
 
 
 def flash_bytes(plan_: Plan) -> int:
@@ -123,12 +132,15 @@ def plan(
         plan_ = _best(graph, target, optimize := "size", keep_only)
     while ram is not None and plan_.arena > ram and any(step.scratch for step in plan_.steps):
         limit = max(step.scratch for step in plan_.steps)
-        smaller = _best(graph, target, optimize, lambda n, c, limit=limit: keep_only(n, c) and c.scratch < limit)  # type: ignore[misc]
+        smaller = _best(graph, target, optimize, _under(limit, keep_only))
         if smaller.arena >= plan_.arena:
             break
         plan_ = smaller
     _check_budget(plan_, "flash", flash_bytes(plan_), flash, [params_bytes(s.params) for s in plan_.steps])
-    live = [s.scratch + sum(plan_.graph.tensors[n].nbytes for n in (*s.op.inputs, *s.op.outputs)) for s in plan_.steps]
+    live = [
+        s.scratch + sum(plan_.graph.tensors[n].nbytes for n in (*s.op.inputs, *s.op.outputs))
+        for s in plan_.steps
+    ]
     _check_budget(plan_, "RAM", plan_.arena, ram, live)
     return plan_
 

@@ -40,7 +40,7 @@ def weight_dtype(step: Step) -> str | None:
 
 def report(plan: Plan) -> dict[str, Any]:
     """The report as JSON values; equal plans give equal reports."""
-    layers = []
+    layers: list[dict[str, Any]] = []
     for step in plan.steps:
         ins = [plan.graph.tensors[n] for n in step.op.inputs]
         outs = [plan.graph.tensors[n] for n in step.op.outputs]

@@ -58,7 +58,9 @@ def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
     ins = ("nibbles", "chw")[: len(c.inputs)]
     first = "nibbles" if out.dtype == "b1" else "chw"
     blocks = -(-out.pixels // (8 * packed.params["block_words"]))
-    variant = f"lists in {'flash' if lists == 'flash' else 'RAM'}" + (f", {blocks} blocks" if blocks > 1 else "")
+    variant = f"lists in {'flash' if lists == 'flash' else 'RAM'}" + (
+        f", {blocks} blocks" if blocks > 1 else ""
+    )
     return Choice(
         kernel,
         ins,
@@ -71,7 +73,11 @@ def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
     )
 
 
-CANDIDATES = tuple(
-    Candidate(f"lanes {isa}", ("bconv2d",), isa, lambda c, kernel=f"ebnn_bconv2d_lanes__{isa}": _propose(c, kernel))
-    for isa in ("portable", "cortex_m4")
-)
+def _candidate(isa: str) -> Candidate:
+    def propose(c: Context) -> list[Choice] | str:
+        return _propose(c, f"ebnn_bconv2d_lanes__{isa}")
+
+    return Candidate(f"lanes {isa}", ("bconv2d",), isa, propose)
+
+
+CANDIDATES = tuple(_candidate(isa) for isa in ("portable", "cortex_m4"))

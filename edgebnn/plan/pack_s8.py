@@ -133,4 +133,6 @@ def depthwise_cycles(dims: Mapping[str, int]) -> float:
     per_output = 14.0 + (2.0 if unit else 12.0) * taps + 5.0 * d["kernel_h"]
     rows = min(d["out_h"], d["out_w"])
     outputs = d["out_h"] * d["out_w"]
-    return d["out_c"] * (5.0 * d["in_h"] * d["in_w"] + 14.0 * taps + 120.0 + 70.0 * rows + per_output * outputs)
+    return d["out_c"] * (
+        5.0 * d["in_h"] * d["in_w"] + 14.0 * taps + 120.0 + 70.0 * rows + per_output * outputs
+    )

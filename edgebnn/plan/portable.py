@@ -40,7 +40,8 @@ def conv_s8_params(c: Context, out_layout: str = "nhwc") -> Params:
 def _conv_s8(c: Context) -> list[Choice]:
     name = "conv2d_s8" if c.op.type == "conv2d" else "depthwise_conv2d_s8"
     return [
-        _choice(name, ("nhwc",), (layout,), 12.0 * _macs(c), conv_s8_params(c, layout)) for layout in ("nhwc", "chw")
+        _choice(name, ("nhwc",), (layout,), 12.0 * _macs(c), conv_s8_params(c, layout))
+        for layout in ("nhwc", "chw")
     ]
 
 
@@ -134,7 +135,14 @@ def _pool(c: Context) -> list[Choice]:
 
 def _mean(c: Context) -> list[Choice]:
     a, t = c.op.attrs, c.inputs[0]
-    dims = {"in_h": t.shape[0], "in_w": t.shape[1], "in_c": t.shape[2], "out_h": 1, "out_w": 1, "out_c": t.shape[2]}
+    dims = {
+        "in_h": t.shape[0],
+        "in_w": t.shape[1],
+        "in_c": t.shape[2],
+        "out_h": 1,
+        "out_w": 1,
+        "out_c": t.shape[2],
+    }
     params = {
         "dims": dims,
         "dtype": DTYPE_CODES["s8"],
@@ -143,7 +151,9 @@ def _mean(c: Context) -> list[Choice]:
         **{k: a[k] for k in ("multiplier", "shift", "act_min", "act_max")},
     }
     return [
-        _choice("mean_s8", (layout,), ("nhwc",), 8.0 * t.elements, {**params, "in_layout": LAYOUT_CODES[layout]})
+        _choice(
+            "mean_s8", (layout,), ("nhwc",), 8.0 * t.elements, {**params, "in_layout": LAYOUT_CODES[layout]}
+        )
         for layout in ("nhwc", "chw")
     ]
 

@@ -53,7 +53,9 @@ def _total(graph: Graph, picks: Sequence[Choice], optimize: str) -> float:
     return total
 
 
-def _descend(graph: Graph, options: Sequence[Sequence[Choice]], start: list[Choice], optimize: str) -> list[Choice]:
+def _descend(
+    graph: Graph, options: Sequence[Sequence[Choice]], start: list[Choice], optimize: str
+) -> list[Choice]:
     picks, best = start, _total(graph, start, optimize)
     improved = True
     while improved:
@@ -73,7 +75,10 @@ def select(graph: Graph, options: Sequence[Sequence[Choice]], optimize: str = "s
         [min(choices, key=lambda c: c.cost) for choices in options],
         [choices[0] for choices in options],
         *(
-            [min(choices, key=lambda c: (layout not in c.in_layouts + c.out_layouts, c.cost)) for choices in options]
+            [
+                min(choices, key=lambda c: (layout not in c.in_layouts + c.out_layouts, c.cost))
+                for choices in options
+            ]
             for layout in ("planes", "nibbles", "chw", "nhwc")
         ),
     ]

@@ -26,7 +26,9 @@ def _text(path: Path) -> str:
         seen.add(file)
         text = file.read_text()
         roots = (file.parent, csrc.kernels_dir() / "include", csrc.kernels_dir() / "src" / "core")
-        inlined = [read(root / name) for name in _INCLUDE.findall(text) if name != "../kernels.def" for root in roots]
+        inlined = [
+            read(root / name) for name in _INCLUDE.findall(text) if name != "../kernels.def" for root in roots
+        ]
         return "\n".join([*inlined, text])
 
     return read(path)
@@ -55,7 +57,9 @@ def sources(kernel_symbols: Iterable[str]) -> list[str]:
     todo = list(kernel_symbols)
     for symbol in todo:
         if symbol not in defines:
-            raise ModelError(f"kernel {symbol}: no C file defines it", "the installation of edgebnn is incomplete")
+            raise ModelError(
+                f"kernel {symbol}: no C file defines it", "the installation of edgebnn is incomplete"
+            )
     while todo:
         for file in sorted(defines.get(todo.pop(), ())):
             if file not in needed and file != RUN_LOOP:

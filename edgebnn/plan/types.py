@@ -68,7 +68,9 @@ class Step:
     flash: int
     variant: str = ""
     rejected: tuple[str, ...] = ()  # "kernel: why not", for the report
-    alternatives: tuple[Mapping[str, Any], ...] = ()  # the other choices: kernel, variant, cost, flash, scratch
+    alternatives: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # the other choices: kernel, variant, cost, flash, scratch
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ class OpDef:
     type: str
     attrs: frozenset[str]
     optional: frozenset[str] = frozenset()
-    shape: Callable[[Op, Sequence[Shape]], list[Shape]] = field(default=lambda op, s: [s[0]] * len(op.outputs))
+    shape: Callable[[Op, Sequence[Shape]], list[Shape]] = field(
+        default=lambda op, s: [s[0]] * len(op.outputs)
+    )
     reference: Reference | None = None
     macs: Callable[[Op, Shape], int] = field(default=lambda op, out: 0)
     inputs: tuple[int, int] = (1, 1)  #: fewest and most inputs

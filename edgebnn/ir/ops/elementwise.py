@@ -30,7 +30,8 @@ ADD = register(
     OpDef(
         "add",
         frozenset(
-            {f"{t}_{f}" for t in ("input1", "input2", "output") for f in ("multiplier", "shift")} | {"act_min", "act_max"}
+            {f"{t}_{f}" for t in ("input1", "input2", "output") for f in ("multiplier", "shift")}
+            | {"act_min", "act_max"}
         ),
         reference=_add,
         inputs=(2, 2),

@@ -16,7 +16,15 @@ from edgebnn.ir.types import Op, TensorType
 
 INTEGER_BITS = 5  # of the scaled difference
 SUM_BITS = 12  # integer bits of the sum of exponentials
-EXP_MINUS_POW2 = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)  # exp(-2^i), i = -2..4, Q31
+EXP_MINUS_POW2 = (
+    1672461947,
+    1302514674,
+    790015084,
+    290630308,
+    39332535,
+    720401,
+    242,
+)  # exp(-2^i), i = -2..4, Q31
 
 
 def parameters(scale: float) -> dict[str, int]:
