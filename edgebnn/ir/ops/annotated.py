@@ -2,8 +2,8 @@
 
 q.conv: codes int8 [out_c, kh, kw, in_c], weight_scale float64 [out_c], kind, window, pad_mode, groups; folded in by
 passes: gain, bias float64 [out_c] (y = gain * x + bias), gain2, bias2 and combine "max"/"min" (a second affine map
-combined with the first), clamp (lo, hi), a second input (residual, added before the clamp). q.affine: gain, bias float64 [c]. q.quant: rounds half up to
-the output tensor's type.
+combined with the first), clamp (lo, hi), a second input (residual, added before the clamp).
+q.affine: gain, bias float64 [c]. q.quant: rounds half up to the output tensor's type.
 """
 
 from __future__ import annotations
