@@ -49,6 +49,7 @@ test: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(TEST_TOOLS)
 	@PATH="$(BIN):$$PATH" $(PY) -m pytest -n $(or $(JOBS),2) $(ARGS)
 
+# shiftTooManyBitsSigned: arithmetic shifts of signed words are meant.
 lint: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(LINT_TOOLS)
 	$(BIN)/ruff check .
@@ -57,7 +58,7 @@ lint: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	find cmsis_kernels firmware edgebnn -name '*.[ch]' -not -name '_ebnn.c' -not -path '*/build/*' -print0 \
 	    | xargs -0 clang-format --dry-run -Werror
 	cppcheck --quiet --error-exitcode=1 --std=c99 --enable=warning,portability --inline-suppr \
-	    --suppress=shiftTooManyBitsSigned `: arithmetic shifts of signed words are meant` \
+	    --suppress=shiftTooManyBitsSigned \
 	    -I cmsis_kernels/include cmsis_kernels/src
 
 bench-cortex-m: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
