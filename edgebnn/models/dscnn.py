@@ -36,8 +36,12 @@ class ConvNormReLU(nn.Module):
         self.conv, self.norm, self.relu = conv, BatchNorm(channels), ReLU()
         self.quant = activation_quantizer(act)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.quant(self.relu(self.norm(self.conv(x))))
+    def forward(self, x: Tensor, input_scale: Tensor | float) -> Tensor:
+        y: Tensor = self.relu(self.norm(self.conv(x)))
+        if self.training or self.quant.dtype == "float":
+            y = self.quant(y)
+        else:
+            y = self.quant(y, self.norm.unit(self.conv.unit(input_scale)))
         return y
 
     def export_ir(self, b: Any, x: Any) -> Any:
@@ -67,9 +71,16 @@ class DsCnn(Network):
         self.logits = activation_quantizer("float" if a == "float" else "int8")
 
     def forward(self, x: Tensor) -> Tensor:
+        scale: Tensor | float = self.input.scale
+        deployed = not self.training and self.logits.dtype != "float"
         for layer in self.layers:
-            x = layer(x)
-        y: Tensor = self.logits(self.head(self.pool_quant(self.pool(x))))
+            assert isinstance(layer, ConvNormReLU)
+            x = layer(x, scale)
+            scale = layer.quant.scale() if deployed else 1.0
+        y, pixels = self.pool(x), x.shape[2] * x.shape[3]
+        y = self.pool_quant(y, scale / pixels) if deployed else self.pool_quant(y)
+        y = self.head(y)
+        y = self.logits(y, self.head.unit(self.pool_quant.scale())) if deployed else self.logits(y)
         return y
 
     def export_ir(self, b: Any) -> Any:

@@ -80,13 +80,17 @@ class Kws1d(Network):
         self.logits = activation_quantizer("int8")
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stream(self.stem_norm(self.stem(x)))
+        stem_unit = None if self.training else self.stem_norm.unit(self.stem.unit(self.input.scale))
+        x = self.stream(self.stem_norm(self.stem(x)), stem_unit)
         for i, block in enumerate(self.blocks):
             x = x + block(x)
             if i == len(self.blocks) - 1:
                 x = self.relu(x)
             x = self.stream(x)
-        y: Tensor = self.logits(self.head(self.pool_quant(self.pool(x))))
+        pixels = x.shape[2] * x.shape[3]
+        x = self.pool_quant(self.pool(x), self.stream.scale() / pixels)
+        head_unit = None if self.training else self.head.unit(self.pool_quant.scale())
+        y: Tensor = self.logits(self.head(x), head_unit)
         return y
 
     def export_ir(self, b: Any) -> Any:

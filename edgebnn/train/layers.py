@@ -119,6 +119,10 @@ class Conv2d(nn.Module):
         )
         return x if self.bias is None else _export_bias(b, x, self.bias, self.name)
 
+    def unit(self, input_scale: Tensor | float) -> Tensor:
+        """What one step of the integer accumulator is worth, per output channel [out_c]."""
+        return _unit(self, input_scale)
+
 
 class DepthwiseConv2d(Conv2d):
     """Depthwise convolution: one kernel per channel. Arguments as of ``Conv2d``."""
@@ -155,11 +159,20 @@ class Linear(nn.Module):
         x = b.dense(x, codes, scale, self.weight_quantizer.kind, name=self.name)
         return x if self.bias is None else _export_bias(b, x, self.bias, self.name)
 
+    def unit(self, input_scale: Tensor | float) -> Tensor:
+        """What one step of the integer accumulator is worth, per output [out]."""
+        return _unit(self, input_scale)
+
 
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation over N, H and W; at inference an affine per channel."""
 
     name = ""
+
+    def unit(self, unit: Tensor) -> Tensor:
+        """``unit`` of the layer before, after this layer's gain."""
+        assert self.running_var is not None
+        return unit * (self.weight / torch.sqrt(self.running_var + self.eps)).abs()
 
     def export_ir(self, b: Any, x: Any) -> Any:
         mean, var = _float64(self.running_mean), _float64(self.running_var)
@@ -203,6 +216,12 @@ class GlobalAvgPool(nn.Module):
 
     def export_ir(self, b: Any, x: Any) -> Any:
         return b.global_avg_pool(x, name=self.name)
+
+
+def _unit(layer: Conv2d | Linear, input_scale: Tensor | float) -> Tensor:
+    with torch.no_grad():
+        _, scale = layer.weight_quantizer.quantize(layer.weight)
+        return scale.reshape(-1).expand(layer.weight.shape[0]) * input_scale
 
 
 def _float64(x: Tensor | None) -> np.ndarray:

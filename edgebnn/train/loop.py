@@ -25,8 +25,13 @@ from edgebnn.train.network import Network
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Hyper-parameters. ``distill`` is the weight of the teacher's loss, 1 - ``distill`` that of the labels;
-    ``max_shift`` is in frames; ``balance`` 0 draws clips as they come, 1 draws all classes equally often.
+    """Hyper-parameters.
+
+    ``distill`` is the weight of the teacher's loss, 1 - ``distill`` that of the labels. ``balance`` b
+    draws a clip in proportion to (clips of its class)^-b; ``adjust`` a adds a * log(class share) to the
+    logits of the label loss (logit adjustment, Menon et al. 2021), so that rare classes are not drowned
+    by frequent ones. ``max_shift`` and ``mask`` are in frames; ``mixup`` is the largest share of a second
+    clip mixed in. ``weight_decay`` acts on all weights but the latent ones of binary layers.
     """
 
     epochs: int = 60
@@ -37,6 +42,10 @@ class TrainConfig:
     temperature: float = 2.0
     max_shift: int = 2
     balance: float = 0.0
+    adjust: float = 0.0
+    mixup: float = 0.0
+    mask: int = 0
+    weight_decay: float = 0.0
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -48,6 +57,10 @@ class TrainConfig:
             and self.temperature > 0
             and self.max_shift >= 0
             and 0 <= self.balance <= 1
+            and self.adjust >= 0
+            and 0 <= self.mixup <= 0.5
+            and self.mask >= 0
+            and self.weight_decay >= 0
             and 0 <= self.label_smoothing < 1
         )
         if not ok:
@@ -104,7 +117,7 @@ class Trainer:
             raise UsageError(
                 f"clips of shape {list(self.x.shape[2:])}, the network takes {network.input.shape}"
             )
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
+        self.optimizer = torch.optim.Adam(_parameter_groups(network, config.weight_decay), lr=config.lr)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.epoch = 0
         self.history: list[dict[str, float]] = []
@@ -113,6 +126,8 @@ class Trainer:
             raise UsageError(f"{len(self.y)} training clips are fewer than a batch of {config.batch_size}")
         counts = torch.bincount(self.y, minlength=len(data.names)).clamp_min(1).double()
         self.clip_weight = counts.pow(-config.balance)[self.y]
+        prior = counts.pow(1.0 - config.balance)
+        self.log_prior = config.adjust * (prior / prior.sum()).log().float()
 
     def state(self) -> dict[str, Any]:
         """What resuming needs beside the network's own state: plain values and tensors."""
@@ -194,14 +209,24 @@ class Trainer:
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         real = self.network.dequantize(x)
+        share, partner = 0.0, y
+        if self.config.mixup > 0:
+            share = self.config.mixup * float(torch.rand((), generator=self.generator))
+            other = torch.randperm(len(y), generator=self.generator)
+            real, partner = (1 - share) * real + share * real[other], y[other]
         logits = self.network(real)
-        loss = F.cross_entropy(logits, y, label_smoothing=self.config.label_smoothing)
+        loss = (1 - share) * self._label_loss(logits, y)
+        if share > 0:
+            loss = loss + share * self._label_loss(logits, partner)
         if self.teacher is not None:
             with torch.no_grad():
                 target = self.teacher(real)
             soft = distillation_loss(logits, target, self.config.temperature)
             loss = (1 - self.config.distill) * loss + self.config.distill * soft
         return loss
+
+    def _label_loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(logits + self.log_prior, y, label_smoothing=self.config.label_smoothing)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of int8 batches: each clip in a random variant, shifted by up to ``max_shift`` frames."""
@@ -221,6 +246,11 @@ class Trainer:
                 # The frames that a shift uncovers repeat the first or last one.
                 rows = (frames + shift).clamp(0, height - 1)
                 x = x[torch.arange(size)[:, None], rows]
+            if self.config.mask:
+                width = torch.randint(0, self.config.mask + 1, (size, 1), generator=g)
+                start = torch.randint(0, height, (size, 1), generator=g)
+                hide = (frames >= start) & (frames < start + width)
+                x = torch.where(hide[:, :, None, None], x.new_tensor(self.network.input.zero_point), x)
             yield x, self.y[clips]
 
 
@@ -231,3 +261,15 @@ def clip_latent_weights(network: nn.Module) -> None:
         if isinstance(module, (Conv2d, Linear)) and module.weight_quantizer.latent_clip is not None:
             clip = module.weight_quantizer.latent_clip
             module.weight.clamp_(-clip, clip)
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for weights that are not latent binary ones; none for biases, norms and steps."""
+    decayed = [
+        module.weight
+        for module in network.modules()
+        if isinstance(module, (Conv2d, Linear)) and module.weight_quantizer.latent_clip is None
+    ]
+    ids = {id(parameter) for parameter in decayed}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in ids]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest}]

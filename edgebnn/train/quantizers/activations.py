@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from edgebnn.train.quantizers.base import ActivationQuantizer, round_half_up, scale_gradient, sign
+from edgebnn.train.quantizers.base import ActivationQuantizer, requantize, round_half_up, scale_gradient, sign
 
 
 class FloatActivation(ActivationQuantizer):
@@ -99,10 +99,15 @@ class Int8Activation(ActivationQuantizer):
     def scale(self) -> Tensor:
         return torch.where(self.limit > 0, self.limit, 1.0).to(torch.float32) / self.high
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, unit: Tensor | None = None) -> Tensor:
+        """``unit``: what one step of the accumulator behind ``x`` is worth, per channel (axis 1), if
+        known.
+        """
         if self.training:
             with torch.no_grad():
                 seen = (x.amax() if self.unsigned else x.abs().amax()).clamp_min(1e-6)
                 self.limit.copy_(torch.maximum(seen, self.limit * self.decay))
         scale = self.scale()
+        if unit is not None and not self.training:
+            return requantize(x, unit, scale).clamp(self.low, self.high) * scale
         return round_half_up((x / scale).clamp(self.low, self.high)) * scale

@@ -87,6 +87,25 @@ def scale_gradient(x: Tensor, factor: float) -> Tensor:
     return result
 
 
+def _round_away(x: Tensor) -> Tensor:
+    return torch.copysign(torch.floor(x.abs() + 0.5), x)
+
+
+@torch.no_grad()
+def requantize(x: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
+    """round(x / scale) as TFLite's INT8 kernels compute it, as integers held as float, shape of ``x``.
+
+    ``x`` is an accumulator plus bias in units of ``unit`` [channels, axis 1 of x]; the bias is rounded to a
+    whole unit, and the product with the multiplier m in [0.5, 1) is rounded before the division by a power of
+    two. Rounding twice moves about one value in a thousand, which low-bit layers behind it amplify.
+    """
+    step = unit.double().clamp_min(1e-30).reshape(1, -1, *([1] * (x.dim() - 2)))
+    accumulator = torch.floor(x.double() / step + 0.5)
+    mantissa, exponent = torch.frexp(step / scale.double())
+    high = _round_away(torch.ldexp(accumulator * mantissa, exponent.clamp_min(0)))
+    return _round_away(torch.ldexp(high, exponent.clamp_max(0))).to(x.dtype)
+
+
 class WeightQuantizer(nn.Module):
     """Base of the weight quantisers: latent float weights in, codes times one scale per output channel out.
 

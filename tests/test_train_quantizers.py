@@ -1,0 +1,133 @@
+"""Quantisers: codes, gradients, exactness of compact storage, names."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgebnn.errors import UsageError  # noqa: E402
+from edgebnn.train.quantizers import (  # noqa: E402
+    ACTIVATIONS,
+    WEIGHTS,
+    activation_quantizer,
+    weight_quantizer,
+)
+from edgebnn.train.quantizers.base import round_half_up, sign  # noqa: E402
+
+CODES = {"s8": range(-127, 128), "binary": (-1, 1), "ternary": (-1, 0, 1), "two_plane": (-3, -1, 1, 3)}
+
+
+def weights(seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(6, 5, 3, 1, generator=generator) * torch.tensor([0.01, 0.1, 0.3, 0.5, 1, 3]).view(
+        -1, 1, 1, 1
+    )
+    w[0, 0, 0, 0] = 0.0
+    return w
+
+
+def test_rounding_and_sign() -> None:
+    x = torch.tensor([-1.5, -0.5, -0.49, 0.0, 0.49, 0.5, 1.5], requires_grad=True)
+    y = round_half_up(x)
+    assert y.tolist() == [-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [1.0] * 7
+    x.grad = None
+    s = sign(x, 1.0)
+    assert s.tolist() == [-1, -1, -1, 1, 1, 1, 1]
+    s.sum().backward()
+    assert x.grad.tolist() == [0, 1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", sorted(set(WEIGHTS) - {"float"}))
+def test_weight_codes(name: str) -> None:
+    quantizer, w = weight_quantizer(name, 6), weights().requires_grad_()
+    real = quantizer(w)
+    codes, scale = quantizer.codes(w)
+    assert codes.dtype == "int8" and codes.shape == tuple(w.shape)
+    assert scale.dtype == "float64" and scale.shape == (6,) and (scale > 0).all()
+    assert set(codes.ravel().tolist()) <= set(CODES[quantizer.kind])
+    assert len(set(codes.ravel().tolist())) > 1
+    deployed = torch.from_numpy(codes).double() * torch.from_numpy(scale).view(-1, 1, 1, 1)
+    torch.testing.assert_close(real.double(), deployed, rtol=1e-6, atol=0.0)
+    (real * torch.randn_like(real)).sum().backward()
+    assert torch.isfinite(w.grad).all() and (w.grad != 0).any()
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTS))
+def test_compact_weights_quantise_the_same(name: str) -> None:
+    quantizer, w = weight_quantizer(name, 6), weights()
+    again = torch.empty_like(w).copy_(quantizer.compact(w))
+    torch.testing.assert_close(quantizer(again), quantizer(w), rtol=0, atol=0)
+
+
+def test_twn_follows_its_formula() -> None:
+    w = torch.tensor([[0.1, -0.2, 1.0, -2.0]])
+    codes, scale = weight_quantizer("twn", 1).codes(w)
+    # delta = 0.7 * 0.825 = 0.5775; alpha = (1 + 2) / 2.
+    assert codes.tolist() == [[0, 0, 1, -1]]
+    assert scale.tolist() == pytest.approx([1.5])
+
+
+def test_int8_weights_follow_their_formula() -> None:
+    codes, scale = weight_quantizer("int8", 2).codes(torch.tensor([[127.0, -63.5], [1.0, 0.25]]))
+    assert codes.tolist() == [[127, -63], [127, 32]]
+    assert scale.tolist() == pytest.approx([1.0, 1 / 127])
+
+
+@pytest.mark.parametrize("name", ["sign", "lsq:2", "lsq:3", "lsq:4", "lsq:8", "int8", "int8:unsigned"])
+def test_activations_lie_on_the_device_grid(name: str) -> None:
+    quantizer = activation_quantizer(name).train()
+    x = torch.randn(4, 8, 5, 1, generator=torch.Generator().manual_seed(1))
+    quantizer(x)
+    quantizer.eval()
+    y = quantizer(x)
+    if quantizer.dtype == "b1":
+        assert set(y.unique().tolist()) == {-1.0, 1.0}
+        return
+    bits = int(quantizer.dtype[1:])
+    low, high = (-128, 127) if quantizer.dtype == "s8" else (0, 2**bits - 1)
+    scale = quantizer.scale().double()
+    expected = torch.floor(x.double() / scale + 0.5) + quantizer.zero_point
+    expected = (expected.clamp(low, high) - quantizer.zero_point) * scale
+    torch.testing.assert_close(y.double(), expected, rtol=1e-6, atol=1e-12)
+    assert len(y.unique()) > 2
+
+
+def test_lsq_learns_its_step() -> None:
+    quantizer = activation_quantizer("lsq:2").train()
+    x = torch.rand(2, 6, generator=torch.Generator().manual_seed(2)) * 4
+    quantizer(x)
+    start = float(quantizer.step.detach())
+    assert start == pytest.approx(2 * float(x.mean()) / 3**0.5)
+    x.requires_grad_()
+    quantizer(x).sum().backward()
+    v = x.detach() / start
+    inside = (v > 0) & (v < 3)
+    # d/dstep: round(v) - v inside the range, 3 above it; scaled by 1 / sqrt(n * levels), n of one example.
+    want = torch.where(inside, torch.floor(v + 0.5) - v, 3.0 * (v >= 3)).sum() / (6 * 3) ** 0.5
+    assert float(quantizer.step.grad) == pytest.approx(float(want), rel=1e-4)
+    assert (x.grad == inside.float()).all()
+
+
+def test_observed_range_is_kept_in_evaluation() -> None:
+    quantizer = activation_quantizer("int8").train()
+    quantizer(torch.tensor([-2.0, 1.0]))
+    assert float(quantizer.scale()) == pytest.approx(2 / 127)
+    quantizer.eval()
+    assert float(quantizer(torch.tensor([50.0]))) == pytest.approx(2.0)
+    assert float(quantizer.scale()) == pytest.approx(2 / 127)
+
+
+def test_unknown_names_suggest_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown weight quantiser 'binery'") as caught:
+        weight_quantizer("binery", 1)
+    assert caught.value.hint == "did you mean 'binary'?"
+    with pytest.raises(UsageError) as caught:
+        activation_quantizer("lsg:2")
+    assert caught.value.hint == "did you mean 'lsq'?"
+    for spec in ("lsq:5", "lsq:x", "lsq:2:3", "int8:maybe"):
+        with pytest.raises(UsageError, match="bad argument"):
+            activation_quantizer(spec)
+    assert set(ACTIVATIONS) >= {"sign", "lsq", "int8"}
