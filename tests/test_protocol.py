@@ -69,8 +69,8 @@ def load(data: bytes, step: int = 7) -> str:
     return f"db load {len(data)}%" + "".join(parts)
 
 
-def with_crc(lines: list[str]) -> list[str]:
-    crc = zlib.crc32("".join(line + "\r\n" for line in lines).encode())
+def with_crc(command: str, lines: list[str]) -> list[str]:
+    crc = zlib.crc32((command + "".join(line + "\r\n" for line in lines)).encode())
     return [*lines, f"m-crc-[{crc:08x}]"]
 
 
@@ -94,7 +94,7 @@ def test_load_print_and_infer(session: Session) -> None:
     assert replies[:4] == [["m-[Expecting 16 bytes]"], [], [], ["m-load-done"]]
     hexes = [f"{value:02x}" for value in DATA]
     assert replies[4] == ["m-buffer-" + "-".join(hexes[:8]), "m-buffer-" + "-".join(hexes[8:])]
-    assert replies[5] == with_crc([f"m-db-crc-[{zlib.crc32(DATA):08x}]"])
+    assert replies[5] == with_crc("db crc", [f"m-db-crc-[{zlib.crc32(DATA):08x}]"])
     results = "m-results-[" + ",".join(f"{value:.3f}" for value in probe_results(DATA)) + "]"
     assert replies[6] == [
         *("m-warmup-start-2", "m-warmup-done", "m-infer-start-3", "m-lap-us-1800", "m-lap-us-1900"),
@@ -207,7 +207,7 @@ def test_a_model_that_does_not_fit_is_never_run(session: Session) -> None:
 
 
 def test_caps_and_info(session: Session) -> None:
-    assert session.reply("caps") == with_crc(["m-caps-[crc,dump,info,layers,reset,stream]"])
+    assert session.reply("caps") == with_crc("caps", ["m-caps-[crc,dump,info,layers,reset,stream]"])
     crc = zlib.crc32(b"a model of the tests")
     values = {
         **{"wire": 1, "board": "host", "core": "test_core", "clock_hz": 1000000, "unit": "cycles", "abi": 1},
@@ -216,15 +216,15 @@ def test_caps_and_info(session: Session) -> None:
     }
     lines = [f"m-info-[{key},{value}]" for key, value in values.items()]
     labels = ["m-label-[0,yes]", "m-label-[1,no]", "m-label-[2,left____]"]
-    assert session.reply("info") == with_crc([*lines, *labels])
+    assert session.reply("info") == with_crc("info", [*lines, *labels])
 
 
 def test_layers(session: Session) -> None:
     # The clock advances 100 us between two readings, 200 counts, all of which is overhead.
     head = ["m-layer-[0,invert,ebnn_invert,16,first_layer]", "m-layer-[1,mix__up_,ebnn_mix,12,mix]"]
-    assert session.reply("layers 2") == with_crc([*head, "m-counts-[0,0,0]", "m-counts-[0,0,0]"])
+    assert session.reply("layers 2") == with_crc("layers 2", [*head, "m-counts-[0,0,0]", "m-counts-[0,0,0]"])
     unknown = ["m-layer-[0,?,?,0,?]", "m-layer-[1,?,?,0,?]"]
-    assert session.reply("layers", "no-info") == with_crc([*unknown, "m-counts-[0,0,0]"])
+    assert session.reply("layers", "no-info") == with_crc("layers", [*unknown, "m-counts-[0,0,0]"])
 
 
 def test_dump(session: Session) -> None:
@@ -234,10 +234,10 @@ def test_dump(session: Session) -> None:
         ["m-tensor-[mix,s8,nhwc,1,1,12,12]", f"m-data-[{second.hex()}]"],
     ]
     output = ["m-tensor-[output,s8,nhwc,1,1,12,12]", f"m-data-[{second.hex()}]"]
-    replies = session.replies(
-        load(DATA, 16) + "dump 0%dump 1%dump all%dump output%results%infer 1 0%dump 0%results%"
-    )
-    assert replies[2:6] == [with_crc(lines) for lines in (block[0], block[1], block[0] + block[1], output)]
+    wanted = {"dump 0": block[0], "dump 1": block[1], "dump all": block[0] + block[1], "dump output": output}
+    commands = "%".join(wanted) + "%results%infer 1 0%dump 0%results%"
+    replies = session.replies(load(DATA, 16) + commands)
+    assert replies[2:6] == [with_crc(command, lines) for command, lines in wanted.items()]
     assert replies[6][0].startswith("m-results-")
     assert replies[9] == ["e-[No results yet, use infer]"]
     assert session.reply("dump output", "no-info")[0] == "m-tensor-[output,s8,nhwc,1,1,12,12]"
@@ -248,7 +248,7 @@ def test_stream_ends_with_any_byte(session: Session) -> None:
     best = max(probe_results(DATA))
     index = probe_results(DATA).index(best)
     replies = session.replies(load(DATA, 16) + "stream 0%qname%")
-    assert replies[2] == with_crc([f"m-stream-[0,{index},{best:.3f}]", "m-stream-done"])
+    assert replies[2] == with_crc("stream 0", [f"m-stream-[0,{index},{best:.3f}]", "m-stream-done"])
     assert replies[3] == ["m-name-dut-[host]"]
 
 

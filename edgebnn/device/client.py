@@ -188,21 +188,24 @@ class Device:
             pass
 
     def _checked(self, command: str, seconds: float) -> list[str]:
-        """The reply of an extension, whose last line holds the CRC-32 of the lines before."""
+        """The reply of an extension, whose last line holds the CRC-32 of command and lines before."""
         lines = list(self._lines(command, seconds))
-        self._check_crc(lines)
+        self._check_crc(command, lines)
         return lines[:-1]
 
     @staticmethod
-    def _check_crc(lines: list[str]) -> None:
+    def _check_crc(command: str, lines: list[str]) -> None:
         if not lines:
             raise _Garbled("no lines")
         crc = int(_match(r"m-crc-\[([0-9a-f]{8})\]", lines[-1])[1], 16)
-        if zlib.crc32("".join(line + "\r\n" for line in lines[:-1]).encode("ascii", "replace")) != crc:
+        text = command + "".join(line + "\r\n" for line in lines[:-1])
+        if zlib.crc32(text.encode("ascii", "replace")) != crc:
             raise _Garbled("CRC")
 
     def _retry(self, what: str, ask: Callable[[], T]) -> T:
-        """Runs ``ask``, again after an answer that is garbled or does not end."""
+        """Runs ``ask``, again after an answer that is garbled or does not end, or a refusal: the command may
+        have been damaged on its way. The same refusal twice is believed."""
+        refusal = ""
         for attempt in range(_RETRIES):
             try:
                 return ask()
@@ -213,9 +216,9 @@ class Device:
                     break
                 self._synchronise()
             except RefusedError as error:
-                # An unknown command was one that arrived damaged, unless it stays unknown.
-                if "Unknown command" not in str(error) or attempt == _RETRIES - 1:
+                if str(error) == refusal or attempt == _RETRIES - 1:
                     raise
+                refusal = str(error)
         raise GarbledError(
             f"{self.url}: {what}: the answer is damaged, also after {_RETRIES - 1} retries",
             "check cable and baud rate",
@@ -372,7 +375,7 @@ class Device:
                         raise _Garbled(line)
                     if progress is not None:
                         progress(_layer_counts(layers, rows))
-            self._check_crc(lines)
+            self._check_crc(f"layers {n}", lines)
             if len(rows) != n:
                 raise _Garbled(str(len(rows)))
             return _layer_counts(layers, rows)

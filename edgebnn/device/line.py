@@ -59,9 +59,10 @@ class LinePort:
     def close(self) -> None:
         """Closes the port; harmless when it is closed or gone."""
         with contextlib.suppress(serial.SerialException, OSError):
-            if self._is_socket:
+            sock = getattr(self._port, "_socket", None)
+            if isinstance(sock, socket.socket):
                 # pyserial's own close waits 0.3 s.
-                self._port._socket.close()
+                sock.close()
                 self._port._socket = None
             self._port.close()
 

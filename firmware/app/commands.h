@@ -37,7 +37,7 @@ bool parse_number(protocol_t *p, const char **text, uint32_t max, uint32_t *valu
 /* True when nothing is left of `text`; else prints an e-[...] line. */
 bool parse_end(protocol_t *p, const char *text);
 
-/* The end of every extension's reply: the CRC-32 of all reply bytes of the command before this line. */
+/* The end of every extension's reply: the CRC-32 of the command and of all reply bytes before this line. */
 void reply_crc(protocol_t *p);
 
 /* True when the model fits and a whole input is loaded; else prints an e-[...] line. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "crc32.h"
 #include "reply.h"
 
 typedef struct {
@@ -137,9 +138,9 @@ void protocol_feed(protocol_t *p, uint8_t byte) {
     if (byte == (uint8_t)'%') {
         const bool overflow = p->overflow;
         p->line[p->length] = '\0';
+        p->crc = crc32_update(0, p->line, p->length); /* so that a host sees when its command was damaged */
         p->length = 0;
         p->overflow = false;
-        p->crc = 0;
         if (overflow) {
             reply_error(p, "Command too long");
         } else {

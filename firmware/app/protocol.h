@@ -48,7 +48,7 @@ typedef struct {
     ebnn_status_t status; /* of ebnn_check() */
     uint32_t loaded;      /* bytes of the input that have arrived */
     uint32_t overhead;    /* count of one reading of the clock */
-    uint32_t crc;         /* of the reply lines of the running command */
+    uint32_t crc;         /* of the running command and its reply so far */
     uint8_t length;       /* of `line` */
     bool output_valid;    /* the arena holds the output of a whole run */
     bool overflow;        /* the command is longer than `line` */

@@ -1,6 +1,6 @@
 /*
  * Building blocks of reply lines. Every character also enters the CRC of the running command
- * (protocol_t.crc).
+ * (protocol_t.crc). (protocol_t.crc).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
