@@ -1,0 +1,1 @@
+"""Cortex-M kernels against CMSIS-NN: instructions (exact) and estimated cycles of whole layers."""
