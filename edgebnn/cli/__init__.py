@@ -40,7 +40,7 @@ EXTRAS = {
     "serial": "device",
     "unicorn": "emulate",
     "capstone": "emulate",
-    "elftools": "emulate",
+    "elftools": "firmware",
     "SCons": "firmware",
 }
 
