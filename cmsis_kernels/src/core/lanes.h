@@ -29,6 +29,11 @@ typedef struct {
 typedef void (*ebnn_lanes_sum_t)(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                  ebnn_lanes_sums_t *sums);
 
+void ebnn_lanes_sum4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                     ebnn_lanes_sums_t *sums);
+void ebnn_lanes_sum8(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                     ebnn_lanes_sums_t *sums);
+
 /* What a pass yields: sums D of up to 4 planes of weights for up to 16 pixels. */
 typedef struct {
     int32_t d[4][16];

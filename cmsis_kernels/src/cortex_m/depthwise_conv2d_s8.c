@@ -181,8 +181,8 @@ static void sum_row_3x3(const uint32_t *x, uint32_t step, const uint32_t *even, 
         for (uint32_t r = 0; r < 3u; r++) {
             const uint32_t a = x[r * step];
             const uint32_t b = x[r * step + 1u];
-            acc[0] = ebnn_smlabt(b, o[r], ebnn_smlad(a, e[r], acc[0]));
-            acc[1] = ebnn_smlad(b, o[r], ebnn_smlatb(a, e[r], acc[1]));
+            acc[0] = ebnn_smlabt16(b, o[r], ebnn_smlad(a, e[r], acc[0]));
+            acc[1] = ebnn_smlad(b, o[r], ebnn_smlatb16(a, e[r], acc[1]));
         }
     }
 #endif

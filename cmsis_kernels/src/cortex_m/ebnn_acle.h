@@ -37,12 +37,12 @@ static inline int32_t ebnn_smlad(uint32_t a, uint32_t b, int32_t acc) {
 }
 
 /* acc + low(a) * high(b). */
-static inline int32_t ebnn_smlabt(uint32_t a, uint32_t b, int32_t acc) {
+static inline int32_t ebnn_smlabt16(uint32_t a, uint32_t b, int32_t acc) {
     return __smlabt((int32_t)a, (int32_t)b, acc);
 }
 
 /* acc + high(a) * low(b). */
-static inline int32_t ebnn_smlatb(uint32_t a, uint32_t b, int32_t acc) {
+static inline int32_t ebnn_smlatb16(uint32_t a, uint32_t b, int32_t acc) {
     return __smlatb((int32_t)a, (int32_t)b, acc);
 }
 
@@ -110,11 +110,11 @@ static inline int32_t ebnn_smlad(uint32_t a, uint32_t b, int32_t acc) {
     return (int32_t)((uint32_t)acc + (uint32_t)low + (uint32_t)high);
 }
 
-static inline int32_t ebnn_smlabt(uint32_t a, uint32_t b, int32_t acc) {
+static inline int32_t ebnn_smlabt16(uint32_t a, uint32_t b, int32_t acc) {
     return acc + (int16_t)a * (int16_t)(b >> 16);
 }
 
-static inline int32_t ebnn_smlatb(uint32_t a, uint32_t b, int32_t acc) {
+static inline int32_t ebnn_smlatb16(uint32_t a, uint32_t b, int32_t acc) {
     return acc + (int16_t)(a >> 16) * (int16_t)b;
 }
 

@@ -1,0 +1,104 @@
+/*
+ * DSP-extension instructions of the lanes kernel that ebnn_acle.h does not have, with plain C twins.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_BLANES_DSP_H
+#define EBNN_BLANES_DSP_H
+
+#include "ebnn_acle.h"
+
+#if defined(__GNUC__)
+#define BL_INLINE static inline __attribute__((always_inline))
+#else
+#define BL_INLINE static inline
+#endif
+
+#if EBNN_ARM_DSP
+
+#define EBNN_OP2_(name, text)                                                                                          \
+    static inline uint32_t name(uint32_t a, uint32_t b) {                                                              \
+        uint32_t r;                                                                                                    \
+        __asm__(text : "=r"(r) : "r"(a), "r"(b));                                                                      \
+        return r;                                                                                                      \
+    }
+#define EBNN_OP1_(name, text)                                                                                          \
+    static inline uint32_t name(uint32_t a) {                                                                          \
+        uint32_t r;                                                                                                    \
+        __asm__(text : "=r"(r) : "r"(a));                                                                              \
+        return r;                                                                                                      \
+    }
+
+#else
+
+#define EBNN_TWIN2_(name, low, high)                                                                                   \
+    static inline uint32_t name(uint32_t a, uint32_t b) {                                                              \
+        return ebnn_halves_(low, high);                                                                                \
+    }
+#define EBNN_LOW_(v) ((int16_t)((v) & 0xFFFFu))
+#define EBNN_HIGH_(v) ((int16_t)((v) >> 16))
+
+#endif
+
+/* Halves: a + b, a - b, (a + b) / 2 rounded down; modulo 2^16, signed. */
+#if EBNN_ARM_DSP
+EBNN_OP2_(bl_sadd16, "sadd16 %0, %1, %2")
+EBNN_OP2_(bl_ssub16, "ssub16 %0, %1, %2")
+EBNN_OP2_(bl_shadd16, "shadd16 %0, %1, %2")
+/* Bytes 0 and 2, or 1 and 3, as unsigned halves. */
+EBNN_OP1_(bl_uxtb16, "uxtb16 %0, %1")
+EBNN_OP1_(bl_uxtb16_ror8, "uxtb16 %0, %1, ror #8")
+#else
+EBNN_TWIN2_(bl_sadd16, EBNN_LOW_(a) + EBNN_LOW_(b), EBNN_HIGH_(a) + EBNN_HIGH_(b))
+EBNN_TWIN2_(bl_ssub16, EBNN_LOW_(a) - EBNN_LOW_(b), EBNN_HIGH_(a) - EBNN_HIGH_(b))
+EBNN_TWIN2_(bl_shadd16, (EBNN_LOW_(a) + EBNN_LOW_(b)) >> 1, (EBNN_HIGH_(a) + EBNN_HIGH_(b)) >> 1)
+static inline uint32_t bl_uxtb16(uint32_t a) {
+    return a & 0x00FF00FFu;
+}
+static inline uint32_t bl_uxtb16_ror8(uint32_t a) {
+    return (a >> 8) & 0x00FF00FFu;
+}
+#endif
+
+/* Low or high half of a times the low half of b, plus c. */
+#if EBNN_ARM_DSP
+static inline int32_t bl_smlabb(uint32_t a, int32_t b, int32_t c) {
+    int32_t r;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+    return r;
+}
+static inline int32_t bl_smlatb(uint32_t a, int32_t b, int32_t c) {
+    int32_t r;
+    __asm__("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+    return r;
+}
+#else
+static inline int32_t bl_smlabb(uint32_t a, int32_t b, int32_t c) {
+    return (int32_t)((uint32_t)(EBNN_LOW_(a) * (int16_t)b) + (uint32_t)c);
+}
+static inline int32_t bl_smlatb(uint32_t a, int32_t b, int32_t c) {
+    return (int32_t)((uint32_t)(EBNN_HIGH_(a) * (int16_t)b) + (uint32_t)c);
+}
+#endif
+
+/* Both signed halves clamped to 0 .. 2^bits - 1; bits: a literal. */
+#if EBNN_ARM_DSP
+#define EBNN_USAT16(v, bits) __asm__("usat16 %0, %1, %0" : "+r"(v) : "i"(bits))
+#else
+static inline uint32_t ebnn_usat16_(uint32_t v, int32_t top) {
+    const int32_t low = EBNN_LOW_(v) < 0 ? 0 : (EBNN_LOW_(v) > top ? top : EBNN_LOW_(v));
+    const int32_t high = EBNN_HIGH_(v) < 0 ? 0 : (EBNN_HIGH_(v) > top ? top : EBNN_HIGH_(v));
+    return ebnn_halves_(low, high);
+}
+#define EBNN_USAT16(v, bits) ((v) = ebnn_usat16_((v), (1 << (bits)) - 1))
+#endif
+
+#define BL_USAT16X4(a, b, c, d, bits)                                                                                  \
+    do {                                                                                                               \
+        EBNN_USAT16(a, bits);                                                                                          \
+        EBNN_USAT16(b, bits);                                                                                          \
+        EBNN_USAT16(c, bits);                                                                                          \
+        EBNN_USAT16(d, bits);                                                                                          \
+    } while (0)
+
+#endif

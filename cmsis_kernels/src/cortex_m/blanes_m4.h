@@ -1,0 +1,32 @@
+/*
+ * Parts of the lanes kernel that are tuned for the Cortex-M4 (and M7, M33).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_BLANES_M4_H
+#define EBNN_BLANES_M4_H
+
+#include "../core/lanes.h"
+
+/* 1 where hand-written Thumb-2 code may be used. */
+#if defined(__arm__) && defined(__thumb2__)
+#define EBNN_THUMB2 1
+#else
+#define EBNN_THUMB2 0
+#endif
+
+/* ebnn_lanes_sum_t */
+void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                                ebnn_lanes_sums_t *sums);
+void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                                ebnn_lanes_sums_t *sums);
+
+/* ebnn_lanes_sort() */
+void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
+                                uint32_t offset, uint32_t stride, uint16_t *list);
+
+/* Epilogue of one pass straight from the class sums. Needs p->fast; returns 0, having done nothing, without it. */
+int ebnn_lanes_fused__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                uint32_t first, const ebnn_lanes_sums_t *sums);
+
+#endif

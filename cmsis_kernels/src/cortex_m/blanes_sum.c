@@ -1,0 +1,149 @@
+/*
+ * Class sums of the lanes kernels for cores with Thumb-2 (M3/M4/M7/M33); a C twin elsewhere.
+ *
+ * Per element and pass one LDRH, two LDR and two ADD: offsets and fields of two or three elements are loaded in a row,
+ * because consecutive loads pipeline. Registers: r0 list, r1 and r2 the two words of a pass (base), r3 elements left,
+ * r4..r7 class sums, r8 and r9 sums of narrow fields, r10..r12 and lr temporaries.
+ *
+ * Widening without masks for the even fields: N += n and H += odd(n) give even = N - (H << field), exact modulo 2^32
+ * because the true even sums fit their fields.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "blanes_m4.h"
+
+#if EBNN_THUMB2
+
+/* Stack of the functions below. */
+#define SP_COUNTS "0"
+#define SP_SUMS "4"
+#define SP_UNIT "8"   /* code_max in every wide field: the bias of one negative entry */
+#define SP_LIMIT "12" /* list position where the narrow fields are full */
+#define SP_ROOM "16"  /* list bytes until then */
+#define SP_CLASS "20" /* classes left */
+
+/* clang-format off */
+__asm__(
+    ".syntax unified\n.thumb\n"
+    /* n = the first one, two or three elements */
+    ".macro EBNN_FIRST1\n"
+    "  ldrh r10, [r0], #2\n ldr r8, [r1, r10]\n ldr r9, [r2, r10]\n"
+    ".endm\n"
+    ".macro EBNN_FIRST2\n"
+    "  ldrh r10, [r0], #2\n ldrh r11, [r0], #2\n ldr r8, [r1, r10]\n ldr r9, [r2, r10]\n"
+    "  ldr r12, [r1, r11]\n ldr r11, [r2, r11]\n add r8, r12\n add r9, r11\n"
+    ".endm\n"
+    ".macro EBNN_FIRST3\n"
+    "  ldrh r10, [r0], #2\n ldrh r11, [r0], #2\n ldrh r12, [r0], #2\n ldr r8, [r1, r10]\n ldr r9, [r2, r10]\n"
+    "  ldr r10, [r1, r11]\n ldr r11, [r2, r11]\n ldr lr, [r1, r12]\n ldr r12, [r2, r12]\n"
+    "  add r8, r10\n add r9, r11\n add r8, lr\n add r9, r12\n"
+    ".endm\n"
+    /* n += one or two elements */
+    ".macro EBNN_ADD1\n"
+    "  ldrh r10, [r0], #2\n ldr r11, [r1, r10]\n ldr r10, [r2, r10]\n add r8, r11\n add r9, r10\n"
+    ".endm\n"
+    ".macro EBNN_ADD2\n"
+    "  ldrh r10, [r0], #2\n ldrh r11, [r0], #2\n ldr r12, [r1, r10]\n ldr r10, [r2, r10]\n"
+    "  ldr lr, [r1, r11]\n ldr r11, [r2, r11]\n add r8, r12\n add r9, r10\n add r8, lr\n add r9, r11\n"
+    ".endm\n"
+    /* class sums += n; \bits: width of a narrow field */
+    ".macro EBNN_WIDEN bits\n"
+    "  add r4, r8\n add r6, r9\n"
+    ".if \\bits == 4\n"
+    "  bic r10, r8, #0x0F0F0F0F\n bic r11, r9, #0x0F0F0F0F\n"
+    "  add r5, r5, r10, lsr #4\n add r7, r7, r11, lsr #4\n"
+    ".else\n"
+    "  bic r10, r8, #0x00FF00FF\n bic r11, r9, #0x00FF00FF\n"
+    "  add r5, r5, r10, lsr #8\n add r7, r7, r11, lsr #8\n"
+    ".endif\n"
+    ".endm\n"
+    /* r3 elements whose fields take five at least: blocks of five, then one to four */
+    ".macro EBNN_RUN_SHORT bits\n"
+    "  subs r3, #5\n blo 2f\n"
+    "1: EBNN_FIRST3\n EBNN_ADD2\n EBNN_WIDEN \\bits\n subs r3, #5\n bhs 1b\n"
+    "2: add r3, #5\n tbb [pc, r3]\n"
+    "3: .byte (9f-3b)/2, (4f-3b)/2, (5f-3b)/2, (6f-3b)/2, (7f-3b)/2\n .balign 2\n"
+    "7: EBNN_FIRST2\n EBNN_ADD2\n b 8f\n"
+    "6: EBNN_FIRST3\n b 8f\n"
+    "5: EBNN_FIRST2\n b 8f\n"
+    "4: EBNN_FIRST1\n"
+    "8: EBNN_WIDEN \\bits\n"
+    "9:\n"
+    ".endm\n"
+    /* the same, widening only when the fields are full */
+    ".macro EBNN_RUN_LONG bits\n"
+    "1: mov r8, #0\n mov r9, r8\n ldr r10, [sp, #" SP_ROOM "]\n add r10, r0\n str r10, [sp, #" SP_LIMIT "]\n"
+    "2: subs r3, #5\n blo 3f\n"
+    "  EBNN_ADD1\n EBNN_ADD2\n EBNN_ADD2\n ldr r10, [sp, #" SP_LIMIT "]\n cmp r0, r10\n bne 2b\n"
+    "  EBNN_WIDEN \\bits\n b 1b\n"
+    "3: add r3, #5\n tbb [pc, r3]\n"
+    "4: .byte (9f-4b)/2, (5f-4b)/2, (6f-4b)/2, (7f-4b)/2, (8f-4b)/2\n .balign 2\n"
+    "8: EBNN_ADD1\n"
+    "7: EBNN_ADD1\n"
+    "6: EBNN_ADD2\n b 9f\n"
+    "5: EBNN_ADD1\n"
+    "9: EBNN_WIDEN \\bits\n"
+    ".endm\n"
+    /* void name(list, counts, base, sums, unit, room) */
+    ".macro EBNN_SUM name, run, bits\n"
+    ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
+    "  push {r4-r11, lr}\n sub sp, #28\n"
+    "  ldr r12, [sp, #64]\n str r12, [sp, #" SP_UNIT "]\n ldr r12, [sp, #68]\n str r12, [sp, #" SP_ROOM "]\n"
+    "  str r3, [sp, #" SP_SUMS "]\n mov r12, #8\n str r12, [sp, #" SP_CLASS "]\n"
+    "  mov r12, r1\n mov r1, r2\n add r2, r1, #4\n"
+    "10: ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
+    "  mov r4, #0\n mov r5, r4\n mov r6, r4\n mov r7, r4\n"
+    "  cmp r3, #0\n beq 11f\n"
+    "  \\run \\bits\n"
+    /* negate, and bias by unit * (negative entries) in every field */
+    "11: ldr r12, [sp, #" SP_COUNTS "]\n ldr r11, [sp, #" SP_UNIT "]\n ldrb r10, [r12, #-1]\n"
+    "  ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
+    "  mul r10, r11, r10\n rsb r5, r5, r10\n rsb r7, r7, r10\n add r10, r10, r10, lsl #\\bits\n"
+    "  rsb r4, r4, r10\n rsb r6, r6, r10\n"
+    "  cmp r3, #0\n beq 12f\n"
+    "  \\run \\bits\n"
+    "12: ldr r12, [sp, #" SP_SUMS "]\n sub r4, r4, r5, lsl #\\bits\n sub r6, r6, r7, lsl #\\bits\n"
+    "  stm r12!, {r4-r7}\n str r12, [sp, #" SP_SUMS "]\n"
+    "  ldr r10, [sp, #" SP_CLASS "]\n ldr r12, [sp, #" SP_COUNTS "]\n subs r10, #1\n str r10, [sp, #" SP_CLASS "]\n"
+    "  bne 10b\n"
+    "  add sp, #28\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
+    ".endm\n"
+    "EBNN_SUM ebnn_lanes_sum4_short, EBNN_RUN_SHORT, 4\n"
+    "EBNN_SUM ebnn_lanes_sum4_long, EBNN_RUN_LONG, 4\n"
+    "EBNN_SUM ebnn_lanes_sum8_long, EBNN_RUN_LONG, 8\n");
+/* clang-format on */
+
+void ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
+                           uint32_t unit, uint32_t room);
+void ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
+                          uint32_t unit, uint32_t room);
+void ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
+                          uint32_t unit, uint32_t room);
+
+void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                                ebnn_lanes_sums_t *sums) {
+    if (code_max == 1u) {
+        ebnn_lanes_sum4_long(list, counts, base, sums, 0x01010101u, 2u * 15u);
+    } else {
+        ebnn_lanes_sum4_short(list, counts, base, sums, 0x01010101u * code_max, 0);
+    }
+}
+
+void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                                ebnn_lanes_sums_t *sums) {
+    ebnn_lanes_sum8_long(list, counts, base, sums, 0x00010001u * code_max, code_max > 7u ? 2u * 15u : 2u * 35u);
+}
+
+#else
+
+void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                                ebnn_lanes_sums_t *sums) {
+    ebnn_lanes_sum4(list, counts, base, code_max, sums);
+}
+
+void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
+                                ebnn_lanes_sums_t *sums) {
+    ebnn_lanes_sum8(list, counts, base, code_max, sums);
+}
+
+#endif
