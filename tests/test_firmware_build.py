@@ -26,6 +26,7 @@ CORES = {
     "mps2-an500": "cortex-m7",
     "mps2-an505": "cortex-m33",
     "mps3-an547": "cortex-m55",
+    "netduinoplus2": "cortex-m4",
 }
 
 

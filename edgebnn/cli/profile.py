@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgebnn.device.profile import Profile
 
 _BAR = 20
+_WIDTH_WITH_BARS = 100
 
 
 @click.command(epilog="Example: edgebnn profile build/kws --emulate mps2-an386")
@@ -52,16 +53,17 @@ def profile(
                 baud=baud,
                 runs=runs,
                 message=live.update,
-                progress=lambda part: live.update(_table(part, runs)),
+                progress=lambda part: live.update(_table(part, runs, err.width)),
             )
     if as_json:
         emit_json(result.as_dict())
     else:
-        console().print(_table(result, runs))
+        out = console()
+        out.print(_table(result, runs, out.width))
 
 
-def _table(result: Profile, runs: int) -> Table:
-    """The per-layer table of a profile, complete or not."""
+def _table(result: Profile, runs: int, width: int) -> Table:
+    """The per-layer table of a profile, complete or not, for a terminal of ``width`` columns."""
     from rich.table import Table
 
     macs = sum(layer.macs for layer in result.layers)
@@ -73,20 +75,21 @@ def _table(result: Profile, runs: int) -> Table:
         caption=f"run {result.runs} of {runs}: {result.total:,} {result.unit}{time} per inference{spread}",
         box=None,
     )
-    table.add_column("layer")
-    table.add_column("op")
-    table.add_column("kernel", overflow="fold")
-    table.add_column("MACs", justify="right")
-    table.add_column(result.unit, justify="right")
-    table.add_column(f"{result.unit}/MAC", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("")
+    table.add_column("layer", overflow="ellipsis")
+    table.add_column("kernel", overflow="ellipsis")
+    table.add_column("MACs", justify="right", no_wrap=True)
+    table.add_column(result.unit, justify="right", no_wrap=True)
+    table.add_column("per MAC", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    bars = width >= _WIDTH_WITH_BARS
+    if bars:
+        table.add_column("", no_wrap=True)
     for layer in result.layers:
         share = layer.count / result.total if result.total else 0.0
         rate = f"{layer.count / layer.macs:.2f}" if layer.macs else "-"
-        bar = "█" * round(_BAR * share)
         numbers = (f"{layer.macs:,}", f"{layer.count:,}", rate, f"{share:.1%}")
-        table.add_row(layer.name, layer.op, layer.kernel, *numbers, bar)
+        bar = ("█" * round(_BAR * share),) if bars else ()
+        table.add_row(layer.name, layer.kernel.removeprefix("ebnn_"), *numbers, *bar)
     rate = f"{result.total / macs:.2f}" if macs else "-"
-    table.add_row("total", "", "", f"{macs:,}", f"{result.total:,}", rate, "", "", style="bold")
+    table.add_row("total", "", f"{macs:,}", f"{result.total:,}", rate, "", style="bold")
     return table

@@ -24,8 +24,9 @@ def run_on_device(
     results: list[dict[str, Tensor]] = []
     for i, data in enumerate(inputs):
         device.load(data)
-        tensors = {tensor.name: tensor for tensor in device.dump_all()} if layers else {}
-        tensors[OUTPUT] = device.dump(OUTPUT)
+        dumped = device.dump_all() if layers else [device.dump(OUTPUT)]
+        tensors = {tensor.name: tensor for tensor in dumped}
+        tensors[OUTPUT] = dumped[-1]  # the last layer's output is the model's
         results.append(tensors)
         if progress is not None:
             progress(i + 1)
