@@ -13,7 +13,9 @@ from typing import Any
 from edgebnn.errors import UsageError
 from edgebnn.train.quantizers.activations import FloatActivation, Int8Activation, Lsq, Sign
 from edgebnn.train.quantizers.base import ActivationQuantizer, WeightQuantizer
-from edgebnn.train.quantizers.weights import Binary, FloatWeights, Int8Weights, Twn
+from edgebnn.train.quantizers.weights import FloatWeights, IntWeights, PowerOfTwo
+from edgebnn.train.quantizers.weights_binary import Binary, BitNet, IrNet, LearnedScale, Xnor
+from edgebnn.train.quantizers.weights_planes import BitNet158, DoReFa, LsqWeights, Twn
 
 __all__ = [
     "ACTIVATIONS",
@@ -27,8 +29,20 @@ __all__ = [
 WEIGHTS: dict[str, type[WeightQuantizer]] = {
     "float": FloatWeights,
     "binary": Binary,
+    "bnn": Binary,
+    "binaryconnect": Binary,
+    "xnor": Xnor,
+    "bwn": Xnor,
+    "learned": LearnedScale,
+    "irnet": IrNet,
+    "bitnet": BitNet,
     "twn": Twn,
-    "int8": Int8Weights,
+    "bitnet158": BitNet158,
+    "dorefa": DoReFa,
+    "lsq": LsqWeights,
+    "int": IntWeights,
+    "int8": IntWeights,
+    "pot": PowerOfTwo,
 }
 
 ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {

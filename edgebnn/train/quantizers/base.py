@@ -40,6 +40,20 @@ class _SignClipped(torch.autograd.Function):
         return grad * (x.abs() <= ctx.clip), None
 
 
+class _TanhSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, t: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.t = t
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        t: float = ctx.t
+        return grad * max(1.0, 1.0 / t) * t * (1.0 - torch.tanh(t * x) ** 2), None
+
+
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor) -> Tensor:
@@ -75,6 +89,12 @@ def sign(x: Tensor, clip: float = 1.0) -> Tensor:
     return result
 
 
+def tanh_sign(x: Tensor, t: float) -> Tensor:
+    """+1 where x >= 0, else -1; gradient of max(1, 1/t) tanh(t x)."""
+    result: Tensor = _TanhSign.apply(x, t)
+    return result
+
+
 def straight_through(x: Tensor, value: Tensor) -> Tensor:
     """``value``, with the gradient passed to ``x`` unchanged."""
     result: Tensor = _StraightThrough.apply(x, value)
@@ -104,6 +124,16 @@ def requantize(x: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
     mantissa, exponent = torch.frexp(step / scale.double())
     high = _round_away(torch.ldexp(accumulator * mantissa, exponent.clamp_min(0)))
     return _round_away(torch.ldexp(high, exponent.clamp_max(0))).to(x.dtype)
+
+
+def per_channel(w: Tensor) -> Tensor:
+    """``w`` as [out_c, rest]."""
+    return w.reshape(w.shape[0], -1)
+
+
+def like_channels(scale: Tensor, w: Tensor) -> Tensor:
+    """``scale`` [out_c] as [out_c, 1, ...] to multiply ``w``."""
+    return scale.reshape(-1, *([1] * (w.dim() - 1)))
 
 
 class WeightQuantizer(nn.Module):

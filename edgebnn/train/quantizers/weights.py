@@ -1,21 +1,19 @@
-"""Weight quantisers. Axis 0 of a weight tensor is the output channel."""
+"""Weight quantisers that are not low-bit planes: float, INT8 and other linear grids, powers of two. Axis
+0 is the output channel.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from edgebnn.train.quantizers.base import WeightQuantizer, round_half_up, sign, straight_through
-
-
-def _per_channel(w: Tensor) -> Tensor:
-    """``w`` as [out_c, rest]."""
-    return w.reshape(w.shape[0], -1)
-
-
-def _like(scale: Tensor, w: Tensor) -> Tensor:
-    """``scale`` [out_c] as [out_c, 1, ...] to multiply ``w``."""
-    return scale.reshape(-1, *([1] * (w.dim() - 1)))
+from edgebnn.train.quantizers.base import (
+    WeightQuantizer,
+    like_channels,
+    per_channel,
+    round_half_up,
+    straight_through,
+)
 
 
 class FloatWeights(WeightQuantizer):
@@ -26,54 +24,49 @@ class FloatWeights(WeightQuantizer):
     def forward(self, w: Tensor) -> Tensor:
         return w
 
+    def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        return w, w.new_ones(1)
 
-class Binary(WeightQuantizer):
-    """sign(w), sign(0) = +1; straight-through where abs(w) <= 1; latent weights clipped to [-1, 1].
 
-    Source: BinaryConnect (Courbariaux et al. 2015), BNN (Hubara et al. 2016). Lowers to one bipolar
-    plane; no scale of its own: the batch norm that follows holds it.
+class IntWeights(WeightQuantizer):
+    """Linear, symmetric: ``int:K`` per output channel, ``int:K:tensor`` per tensor; K = 2..8 bits.
+
+    scale = max|w| / (2^(K-1) - 1), code = round(w / scale); straight-through. K = 8 is ``int8``; fewer
+    bits serve as training stages and in s8 kernels. 2 bits are {-1, 0, +1} times max|w|. Source: Jacob et
+    al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
+    (2018). Lowers to s8.
     """
 
-    kind = "binary"
-    latent_clip = 1.0
+    kind = "s8"
+
+    def __init__(self, out_channels: int, bits: int | str = 8, granularity: str = "channel") -> None:
+        super().__init__(out_channels)
+        self.levels = 2 ** (int(bits) - 1) - 1
+        if not 2 <= int(bits) <= 8 or granularity not in ("channel", "tensor"):
+            raise ValueError("expected 2..8 bits, and channel or tensor")
+        self.per_tensor = granularity == "tensor"
 
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        return sign(w), w.new_ones(1)
-
-    def compact(self, w: Tensor) -> Tensor:
-        return torch.where(w >= 0, 1, -1).to(torch.int8)
-
-
-class Twn(WeightQuantizer):
-    """Ternary weight networks: delta = 0.7 mean|w|, codes {-1, 0, +1}, alpha = mean of |w| over |w| >
-    delta, all per output channel; straight-through.
-
-    Source: Li, Liu, "Ternary Weight Networks" (2016). Lowers to a nonzero and a sign plane, alpha into
-    the epilogue.
-    """
-
-    kind = "ternary"
-
-    def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        flat = _per_channel(w.detach())
-        delta = 0.7 * flat.abs().mean(1, keepdim=True)
-        kept = flat.abs() > delta
-        alpha = (flat.abs() * kept).sum(1) / kept.sum(1).clamp_min(1)
-        alpha = _like(alpha.clamp_min(1e-8), w)
-        codes = (torch.sign(flat) * kept).reshape(w.shape)
-        # The gradient of codes * alpha reaches w unchanged, whatever alpha is.
-        return straight_through(w / alpha, codes), alpha
+        largest = per_channel(w.detach()).abs().amax(1)
+        if self.per_tensor:
+            largest = largest.amax().expand(w.shape[0])
+        scale = like_channels(largest.clamp_min(1e-8) / self.levels, w)
+        return round_half_up(w / scale).clamp(-self.levels, self.levels), scale
 
 
-class Int8Weights(WeightQuantizer):
-    """Linear symmetric, per output channel: scale = max|w| / 127, code = round(w / scale); straight-through.
+class PowerOfTwo(WeightQuantizer):
+    """Logarithmic: codes 0 and +-2^0 .. +-2^6, times max|w| / 64 per output channel; straight-through.
 
-    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference" (2018). Lowers to s8.
+    The exponent is rounded, log2(64 |w| / max|w|); magnitudes under 2^-0.5 steps become 0. ``pot``.
+    Source: Miyashita et al., "Convolutional Neural Networks using Logarithmic Data Representation"
+    (2016); Zhou et al., "Incremental Network Quantization" (2017). Lowers to s8, exactly.
     """
 
     kind = "s8"
 
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        scale = _like(_per_channel(w.detach()).abs().amax(1).clamp_min(1e-8) / 127.0, w)
-        return round_half_up(w / scale).clamp(-127, 127), scale
+        scale = like_channels(per_channel(w.detach()).abs().amax(1).clamp_min(1e-8) / 64.0, w)
+        v = w / scale
+        exponent = torch.floor(torch.log2(v.detach().abs().clamp_min(1e-8)) + 0.5).clamp(-1, 6)
+        codes = torch.where(exponent < 0, 0.0, torch.sign(v.detach()) * torch.exp2(exponent.clamp_min(0)))
+        return straight_through(v, codes), scale
