@@ -25,8 +25,9 @@ GUARD = 64
 def library() -> tuple[Any, Any]:
     """(ffi, lib) of the kernels under test, compiled with warnings as errors."""
     ffi = cffi.FFI()
-    ffi.cdef(cdef(ROOT))
-    names = ("bconv2d_lanes__portable",)
+    sources = sorted((ROOT / "src" / "core").glob("*.c")) + sorted((ROOT / "src" / "cortex_m").glob("b*.c"))
+    ffi.cdef(cdef(ROOT, sources))
+    names = ("bconv2d_lanes__portable", "bconv2d_lanes__cortex_m4")
     for name in names:
         ffi.cdef(f"int ebnn_{name}(const void *params, const ebnn_io_t *io);")
     sources = sorted((ROOT / "src" / "core").glob("*.c")) + sorted((ROOT / "src" / "cortex_m").glob("b*.c"))

@@ -11,7 +11,7 @@ from planes_util import Layer, library, nibbles, random_layer, reference, run_ke
 
 from edgebnn.plan.pack_planes import Packed, pack_lanes
 
-KERNELS = ("ebnn_bconv2d_lanes__portable",)
+KERNELS = ("ebnn_bconv2d_lanes__portable", "ebnn_bconv2d_lanes__cortex_m4")
 
 
 def _following(rng: np.random.Generator, channels: int) -> tuple[dict[str, Any], Any]:

@@ -15,6 +15,8 @@ Int = npt.NDArray[np.int64]
 Params = dict[str, Any]
 
 KINDS = {"binary": 1, "ternary": 2, "two_plane": 3}
+FAST_CHUNKS = 4
+"""EBNN_FAST_CHUNKS of lanes.h."""
 NO_WEIGHTS = 5
 """Pattern of a ternary element whose weights are all 0."""
 
@@ -224,6 +226,7 @@ def pack_lanes(
     if isinstance(folded, Unfit):
         return folded
     fast = plane_bound <= 32767 and folded["out_dtype"] == 8
+    fast = fast and counts.shape[1] <= FAST_CHUNKS
     shift = int(folded["shift"])
     for m, a in (("mul", "add"), ("mul2", "add2")):
         if folded[m] is not None:

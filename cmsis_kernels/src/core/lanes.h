@@ -34,6 +34,22 @@ void ebnn_lanes_sum4(const uint16_t *list, const uint8_t *counts, const uint8_t 
 void ebnn_lanes_sum8(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                      ebnn_lanes_sums_t *sums);
 
+/* Most chunks of a layer whose params say fast. */
+#define EBNN_FAST_CHUNKS 4u
+
+/* Entries of one chunk of a group. */
+static inline uint32_t ebnn_lanes_entries(const uint8_t *counts) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < 2u * EBNN_CLASSES; i++) {
+        n += counts[i];
+    }
+    return n;
+}
+
+/* One pass of one group, start to end: pixels `first` .., planes at base, lists and counts of all chunks. */
+typedef void (*ebnn_lanes_pass_t)(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                  uint32_t first, const uint16_t *list, const uint8_t *counts, const uint8_t *base);
+
 /* What a pass yields: sums D of up to 4 planes of weights for up to 16 pixels. */
 typedef struct {
     int32_t d[4][16];
@@ -48,10 +64,18 @@ static inline uint32_t ebnn_lanes_k(const ebnn_bconv_lanes_params_t *p) {
     return (uint32_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
 }
 
+/* Stride 1 and equal widths: the planes of a tap are the input's, shifted by `shift` pixels. masks: n = block_words
+ * words of fields inside the image, n words of pad codes elsewhere. Returns the end of the planes written. */
+typedef uint32_t *(*ebnn_lanes_shift_t)(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
+                                        uint32_t in_words, const uint32_t *masks, uint32_t *plane);
+
+uint32_t *ebnn_lanes_shift(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
+                           const uint32_t *masks, uint32_t *plane);
+
 /* Writes the planes of output pixels first .. first + 8 * block_words - 1 (first: a multiple of 8); in: EBNN_NIBBLES;
  * masks: 2 * block_words words of scratch. Fields of pixels past the last one are arbitrary codes <= code_max. */
 void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                     uint32_t *masks);
+                     uint32_t *masks, ebnn_lanes_shift_t shift_planes);
 
 /* Sorts the patterns of elements k .. k + n - 1 (n <= chunk_k) into a list; offset: of the plane of element k. */
 void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind, uint32_t offset,

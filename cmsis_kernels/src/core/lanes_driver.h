@@ -11,26 +11,17 @@
 #include "lanes.h"
 
 typedef struct {
+    ebnn_lanes_shift_t shift;
     void (*sort)(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind, uint32_t offset,
                  uint32_t stride, uint16_t *list);
     ebnn_lanes_sum_t sum4, sum8; /* 4-bit and 8-bit fields */
-    /* Epilogue straight from the sums of an only chunk; returns 0 where the parameters need the general one. */
-    int (*fused)(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group, uint32_t first,
-                 const ebnn_lanes_sums_t *sums);
+    ebnn_lanes_pass_t fast_pass; /* for p->fast; may be NULL */
 } ebnn_lanes_parts_t;
 
 static inline uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p) {
     const uint32_t planes = ebnn_lanes_k(p) * ebnn_lanes_stride(p);
     const uint32_t list = p->lists == NULL ? (ebnn_lanes_k(p) * 2u + 3u) & ~3u : 0u;
     return planes + 8u * p->block_words + list;
-}
-
-static inline uint32_t ebnn_lanes_entries(const uint8_t *counts) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < 2u * EBNN_CLASSES; i++) {
-        n += counts[i];
-    }
-    return n;
 }
 
 /* The list of a group, all chunks one after another, in buffer. */
@@ -49,20 +40,16 @@ static inline void ebnn_lanes_build(const ebnn_bconv_lanes_params_t *p, const eb
 static inline void ebnn_lanes_pass(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
                                    const ebnn_lanes_parts_t *parts, uint32_t group, uint32_t first,
                                    const uint16_t *list, const uint8_t *counts, const uint8_t *base) {
+    if (p->fast != 0u && parts->fast_pass != NULL) {
+        parts->fast_pass(p, io, group, first, list, counts, base);
+        return;
+    }
     const ebnn_lanes_sum_t sum = p->field_bits == 4u ? parts->sum4 : parts->sum8;
     ebnn_lanes_sums_t sums;
-    if (p->chunks == 1u) {
-        sum(list, counts, base, p->code_max, &sums);
-        if (parts->fused != NULL && parts->fused(p, io, group, first, &sums) != 0) {
-            return;
-        }
-    }
     ebnn_lanes_tile_t tile;
     memset(&tile, 0, sizeof tile);
     for (uint32_t i = 0; i < p->chunks; i++) {
-        if (p->chunks != 1u) {
-            sum(list, counts, base, p->code_max, &sums);
-        }
+        sum(list, counts, base, p->code_max, &sums);
         ebnn_lanes_combine(p, &sums, &tile);
         list += ebnn_lanes_entries(counts);
         counts += 16;
@@ -83,7 +70,7 @@ static inline ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, c
         const uint32_t live = left < 8u * p->block_words ? left : 8u * p->block_words;
         const uint8_t *counts = p->counts;
         const uint16_t *list = p->lists;
-        ebnn_lanes_fill(p, io->in[0], block, planes, masks);
+        ebnn_lanes_fill(p, io->in[0], block, planes, masks, parts->shift);
         for (uint32_t group = 0; group < p->groups; group++) {
             if (p->lists == NULL) {
                 ebnn_lanes_build(p, parts, p->codes + group * code_words, counts, buffer);

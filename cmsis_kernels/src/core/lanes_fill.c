@@ -61,9 +61,8 @@ static uint32_t *put(uint32_t *plane, uint32_t v, uint32_t field_bits) {
     return plane;
 }
 
-/* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. */
-static uint32_t *fill_shifted(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
-                              const uint32_t *masks, uint32_t *plane) {
+uint32_t *ebnn_lanes_shift(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
+                           const uint32_t *masks, uint32_t *plane) {
     const uint32_t n = p->block_words;
     const uint32_t bits = 4u * ((uint32_t)shift & 7u);
     const int32_t start = (shift - (int32_t)((uint32_t)shift & 7u)) / 8;
@@ -107,7 +106,7 @@ static uint32_t *fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_
 }
 
 void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                     uint32_t *masks) {
+                     uint32_t *masks, ebnn_lanes_shift_t shift_planes) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t n = p->block_words;
     const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 7u) / 8u;
@@ -143,7 +142,7 @@ void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uin
                 masks[n + i] &= ~masks[i];
             }
             if (shifted) {
-                planes = fill_shifted(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, planes);
+                planes = shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, planes);
             } else {
                 planes = fill_gathered(p, in, dy, dx, first, in_words, masks, planes);
             }

@@ -45,13 +45,21 @@
 EBNN_OP2_(bl_sadd16, "sadd16 %0, %1, %2")
 EBNN_OP2_(bl_ssub16, "ssub16 %0, %1, %2")
 EBNN_OP2_(bl_shadd16, "shadd16 %0, %1, %2")
-/* Bytes 0 and 2, or 1 and 3, as unsigned halves. */
+/* Bytes 0 and 2, or 1 and 3, as unsigned halves; added to those of the first operand. */
+EBNN_OP2_(bl_uxtab16, "uxtab16 %0, %1, %2")
+EBNN_OP2_(bl_uxtab16_ror8, "uxtab16 %0, %1, %2, ror #8")
 EBNN_OP1_(bl_uxtb16, "uxtb16 %0, %1")
 EBNN_OP1_(bl_uxtb16_ror8, "uxtb16 %0, %1, ror #8")
 #else
 EBNN_TWIN2_(bl_sadd16, EBNN_LOW_(a) + EBNN_LOW_(b), EBNN_HIGH_(a) + EBNN_HIGH_(b))
 EBNN_TWIN2_(bl_ssub16, EBNN_LOW_(a) - EBNN_LOW_(b), EBNN_HIGH_(a) - EBNN_HIGH_(b))
 EBNN_TWIN2_(bl_shadd16, (EBNN_LOW_(a) + EBNN_LOW_(b)) >> 1, (EBNN_HIGH_(a) + EBNN_HIGH_(b)) >> 1)
+static inline uint32_t bl_uxtab16(uint32_t a, uint32_t b) {
+    return ebnn_halves_(EBNN_LOW_(a) + (uint8_t)b, EBNN_HIGH_(a) + (uint8_t)(b >> 16));
+}
+static inline uint32_t bl_uxtab16_ror8(uint32_t a, uint32_t b) {
+    return bl_uxtab16(a, b >> 8);
+}
 static inline uint32_t bl_uxtb16(uint32_t a) {
     return a & 0x00FF00FFu;
 }

@@ -24,24 +24,40 @@ BL_INLINE void add_classes(const uint32_t *c, totals_t *t, uint32_t i) {
     t->half[3][i] = bl_ssub16(s45 + s67, s01 + s23);
 }
 
-/* The totals of eight pixels; first: the first of their words of class 0. */
-static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *first, totals_t *t) {
+/* Two pixels' totals: class sums c, each the sum over all chunks. */
+#define GATHER(expression)                                                                                             \
+    for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                                      \
+        c[j] = (expression);                                                                                           \
+    }
+
+/* The totals of pixels 0, 4 (i = 0), 2, 6 (1), 1, 5 (2) and 3, 7 (3); first: the first of their words of class 0. */
+static void totals2(uint32_t chunks, uint32_t field_bits, const uint32_t *first, uint32_t i, totals_t *t) {
     uint32_t c[8];
-    for (uint32_t i = 0; i < 4u; i++) {
-        if (p->field_bits == 8u) {
-            for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-                c[j] = first[4u * j + i];
-            }
+    const uint32_t *w = field_bits == 8u ? first + i : first + i / 2u;
+    if (field_bits == 8u) {
+        GATHER(w[4u * j])
+    } else if ((i & 1u) == 0u) {
+        GATHER(bl_uxtb16(w[4u * j]))
+    } else {
+        GATHER(bl_uxtb16_ror8(w[4u * j]))
+    }
+    while (--chunks != 0u) {
+        w += sizeof(ebnn_lanes_sums_t) / sizeof *w;
+        if (field_bits == 8u) {
+            GATHER(c[j] + w[4u * j])
         } else if ((i & 1u) == 0u) {
-            for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-                c[j] = bl_uxtb16(first[4u * j + i / 2u]);
-            }
+            GATHER(bl_uxtab16(c[j], w[4u * j]))
         } else {
-            for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-                c[j] = bl_uxtb16_ror8(first[4u * j + i / 2u]);
-            }
+            GATHER(bl_uxtab16_ror8(c[j], w[4u * j]))
         }
-        add_classes(c, t, i);
+    }
+    add_classes(c, t, i);
+}
+
+/* The totals of eight pixels, or of the first of them only. */
+static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *first, int only_first, totals_t *t) {
+    for (uint32_t i = 0; i < (only_first ? 1u : 4u); i++) {
+        totals2(p->chunks, p->field_bits, first, i, t);
     }
     if (p->weight_kind != 1u) {
         for (uint32_t i = 0; i < 4u; i++) {
@@ -63,9 +79,6 @@ typedef struct {
 BL_INLINE uint32_t affine2(uint32_t d, int32_t mul, int32_t add, uint32_t shift) {
     const int32_t low = bl_smlabb(d, mul, add);
     const int32_t high = bl_smlatb(d, mul, add);
-    if (shift == 16u) {
-        return ebnn_pkhtb16((uint32_t)low, (uint32_t)high);
-    }
     return ebnn_pkhbt16((uint32_t)(low >> shift), (uint32_t)(high >> shift));
 }
 
@@ -106,20 +119,14 @@ BL_INLINE uint32_t codes8(const channel_t *c, const uint32_t *y) {
     return a | (e << 4) | (b << 8) | (f << 12);
 }
 
-/* Bytes 0 .. n - 1 of a word, n > 0. */
-BL_INLINE uint32_t first_bytes(uint32_t v, uint32_t n) {
-    return n < 4u ? v & ((1u << (8u * n)) - 1u) : v;
-}
-
-/* n pixels of one channel; d: their totals; residual and next may be NULL. */
+/* n pixels of one channel; residual and next: NULL where has_residual, has_next is 0. */
 BL_INLINE void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane, uint8_t *out,
-                       const uint8_t *residual, uint32_t *next) {
-    for (;;) {
+                       const uint8_t *residual, uint32_t *next, int has_residual, int has_next) {
+    for (; n >= 8u; n -= 8u, t++) {
         const uint32_t *d = t->half[plane];
         uint32_t y0 = outputs2(c, d[0]), y1 = outputs2(c, d[1]), y2 = outputs2(c, d[2]), y3 = outputs2(c, d[3]);
-        if (residual != NULL) {
-            const uint32_t r0 = ebnn_load32(residual);
-            const uint32_t r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
+        if (has_residual) {
+            const uint32_t r0 = ebnn_load32(residual), r1 = ebnn_load32(residual + 4);
             const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
             y0 = ebnn_sxtab16(y0, p0);
             y2 = ebnn_sxtab16_ror8(y2, p0);
@@ -129,31 +136,39 @@ BL_INLINE void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32
         }
         BL_USAT16X4(y0, y1, y2, y3, 8);
         const uint32_t e = y0 | (y2 << 8), f = y1 | (y3 << 8);
-        const uint32_t w0 = ebnn_pkhbt16(e, f) ^ 0x80808080u;
-        const uint32_t w1 = ebnn_pkhtb16(e, f) ^ 0x80808080u;
-        if (n < 8u) { /* the last pixels: zeros behind them up to the next word */
-            ebnn_store32(out, first_bytes(w0, n));
-            if (n > 4u) {
-                ebnn_store32(out + 4, first_bytes(w1, n - 4u));
-            }
-            if (next != NULL) {
-                const uint32_t y[4] = {y0, y1, y2, y3};
-                *next = codes8(c, y) & ((1u << (4u * n)) - 1u);
-            }
-            return;
-        }
-        ebnn_store32(out, w0);
-        ebnn_store32(out + 4, w1);
-        if (next != NULL) {
+        ebnn_store32(out, ebnn_pkhbt16(e, f) ^ 0x80808080u);
+        ebnn_store32(out + 4, ebnn_pkhtb16(e, f) ^ 0x80808080u);
+        out += 8;
+        if (has_next) {
             const uint32_t y[4] = {y0, y1, y2, y3};
             *next++ = codes8(c, y);
         }
-        if (n == 8u) {
-            return;
+    }
+    if (n == 0u) {
+        return;
+    }
+    /* the last pixels, one by one: pixel i is half i / 4 of word (0 2 1 3)[i % 4] */
+    uint32_t y8[2] = {0, 0}, q8 = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t d = t->half[plane][((i & 1u) << 1) | ((i >> 1) & 1u)] >> (16u * (i / 4u));
+        uint32_t y = outputs2(c, d & 0xFFFFu);
+        if (has_residual) {
+            y = bl_sadd16(y, (uint32_t)(int32_t)((const int8_t *)residual)[i]);
         }
-        n -= 8u;
-        out += 8;
-        t++;
+        EBNN_USAT16(y, 8);
+        y &= 0xFFFFu;
+        y8[i / 4u] |= (y ^ 0x80u) << (8u * (i & 3u));
+        if (has_next) {
+            const uint32_t y4[4] = {y, 0, 0, 0};
+            q8 |= (codes8(c, y4) & 15u) << (4u * i);
+        }
+    }
+    ebnn_store32(out, y8[0]);
+    if (n > 4u) {
+        ebnn_store32(out + 4, y8[1]);
+    }
+    if (has_next) {
+        *next = q8;
     }
 }
 
@@ -164,7 +179,6 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
     const uint32_t per_group = p->weight_kind == 1u ? 4u : 2u;
     const uint32_t left = p->dims.out_c - group * per_group;
     const uint32_t count = left < per_group ? left : per_group;
-    const int high_halves = p->combine == 0u && p->shift == 16u && (p->next_bits == 0u || p->next_shift == 16u);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t o = group * per_group + i;
         uint8_t *out = (uint8_t *)io->out + o * bytes + first;
@@ -181,29 +195,35 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
             c.next_mul = p->next_mul[o];
             c.next_add = p->next_add[o] - 128 * c.next_mul;
         }
-        if (high_halves) {
-            c.shift = c.next_shift = 16u;
+        if (p->combine == 0u && residual != NULL && p->next_bits == 2u) { /* the usual block, without tests inside */
             c.combine = 0u;
-            channel(&c, n, t, i, out, residual, next);
+            c.next_bits = 2u;
+            channel(&c, n, t, i, out, residual, next, 1, 1);
         } else {
-            channel(&c, n, t, i, out, residual, next);
+            channel(&c, n, t, i, out, residual, next, residual != NULL, next != NULL);
         }
     }
 }
 
-int ebnn_lanes_fused__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                uint32_t first, const ebnn_lanes_sums_t *sums) {
-    if (p->fast == 0u) {
-        return 0;
+void ebnn_lanes_fast_pass__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                     uint32_t first, const uint16_t *list, const uint8_t *counts,
+                                     const uint8_t *base) {
+    ebnn_lanes_sums_t sums[EBNN_FAST_CHUNKS];
+    totals_t t[2];
+    for (uint32_t i = 0; i < p->chunks; i++, counts += 16) {
+        if (p->field_bits == 4u) {
+            ebnn_lanes_sum4__cortex_m4(list, counts, base, p->code_max, &sums[i]);
+        } else {
+            ebnn_lanes_sum8__cortex_m4(list, counts, base, p->code_max, &sums[i]);
+        }
+        list += i + 1u < p->chunks ? ebnn_lanes_entries(counts) : 0u;
     }
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t most = p->field_bits == 4u ? 16u : 8u;
     const uint32_t n = pixels - first < most ? pixels - first : most;
-    totals_t t[2];
-    totals(p, sums->word[0], &t[0]);
+    totals(p, sums[0].word[0], n == 1u, &t[0]);
     if (n > 8u) {
-        totals(p, sums->word[0] + 2, &t[1]);
+        totals(p, sums[0].word[0] + 2, n == 9u, &t[1]);
     }
     channels(p, io, group, first, n, t);
-    return 1;
 }

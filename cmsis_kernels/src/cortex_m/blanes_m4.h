@@ -21,12 +21,17 @@ void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, con
 void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                 ebnn_lanes_sums_t *sums);
 
+/* ebnn_lanes_shift_t */
+uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
+                                      uint32_t in_words, const uint32_t *masks, uint32_t *plane);
+
 /* ebnn_lanes_sort() */
 void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
                                 uint32_t offset, uint32_t stride, uint16_t *list);
 
-/* Epilogue of one pass straight from the class sums. Needs p->fast; returns 0, having done nothing, without it. */
-int ebnn_lanes_fused__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                uint32_t first, const ebnn_lanes_sums_t *sums);
+/* ebnn_lanes_pass_t for p->fast: sums, totals and epilogue with the DSP extension. */
+void ebnn_lanes_fast_pass__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                     uint32_t first, const uint16_t *list, const uint8_t *counts,
+                                     const uint8_t *base);
 
 #endif
