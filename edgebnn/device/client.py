@@ -337,11 +337,14 @@ class Device:
                     f"{self.url}: the firmware speaks protocol {values.get('wire')}, this is {WIRE_VERSION}",
                     "build and flash the firmware again",
                 )
-            text = {key: values.pop(key) for key in ("board", "core", "unit", "model")}
-            crc = int(values.pop("model_crc"), 16)
-            known = Info.__dataclass_fields__
-            numbers = {key: int(value) for key, value in values.items() if key in known}
-            return Info(**text, **numbers, model_crc=crc, labels=tuple(labels))  # type: ignore[arg-type]
+            try:
+                text = {key: values.pop(key) for key in ("board", "core", "unit", "model")}
+                crc = int(values.pop("model_crc"), 16)
+                known = Info.__dataclass_fields__
+                numbers = {key: int(value) for key, value in values.items() if key in known}
+                return Info(**text, **numbers, model_crc=crc, labels=tuple(labels))  # type: ignore[arg-type]
+            except (KeyError, TypeError, ValueError) as error:
+                raise _Garbled(str(error)) from error
 
         return self._retry("info", ask)
 
@@ -416,14 +419,20 @@ class Device:
 
     def reset(self) -> None:
         """Restarts the device and waits until it answers again."""
-        self._port.write(b"reset%")
-        try:
+
+        def ask() -> None:
+            self._port.write(b"reset%")
             deadline = time.monotonic() + self.timeout
-            while self._port.read_line(max(deadline - time.monotonic(), 0.01)) != "m-init-done":
-                pass
-            self._finish()
-        except NoAnswerError:
-            self._synchronise()
+            while True:
+                line = self._port.read_line(max(deadline - time.monotonic(), 0.0))
+                if line.startswith("e-["):
+                    raise _Garbled(line)
+                if line == "m-init-done":
+                    self._finish()
+                    return
+
+        try:
+            self._retry("reset", ask)
         except DisconnectedError:
             # Boards with USB of their own leave the bus for a moment.
             self._reopen()

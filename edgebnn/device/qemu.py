@@ -18,6 +18,15 @@ from edgebnn.errors import DeviceError, ToolchainError, UsageError
 QEMU = "qemu-system-arm"
 APT_HINT = "apt-get install qemu-system-arm"
 _START_SECONDS = 20.0
+# An emulator keeps a processor core busy, so it must not outlive this process, however that ends: a shell
+# between the two kills it as soon as the pipe to us closes, and passes its exit status on.
+_GUARD = """
+exec 3<&0
+"$@" <&- 3<&- &
+emulator=$!
+(read -r _ <&3; kill -9 $emulator) 2>/dev/null &
+wait $emulator
+"""
 
 
 def _free_port() -> int:
@@ -62,7 +71,10 @@ class Qemu:
         port = _free_port()
         serial = f"tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on"
         self._process = subprocess.Popen(
-            [*self._command, "-serial", serial], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            ["/bin/sh", "-c", _GUARD, "sh", *self._command, "-serial", serial],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
         )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
@@ -111,7 +123,8 @@ class Qemu:
     def stop(self) -> None:
         """Ends the emulator."""
         if self._process is not None:
-            self._process.kill()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=10)
             self._process = None
