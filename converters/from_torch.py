@@ -8,6 +8,7 @@ from pathlib import Path
 from edgebnn.errors import ToolchainError
 from edgebnn.ir import Graph
 from edgebnn.ir.builder import Builder
+from edgebnn.ir.verify import reserved
 
 
 def load(path: Path) -> Graph:
@@ -25,8 +26,8 @@ def load(path: Path) -> Graph:
             f"{path}: reading a checkpoint needs PyTorch", "pip install 'edgebnn[train]'"
         ) from None
     checkpoint = models.load(path)
-    name = re.sub(r"\W", "_", path.stem) or "model"
-    if name[0].isdigit():
+    name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)[:50] or "model"
+    if not name[0].isalpha() or reserved(name):
         name = f"model_{name}"
     builder = Builder(name, {"labels": list(checkpoint.labels), "frontend": checkpoint.frontend})
     checkpoint.network.export_ir(builder)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from edgebnn.errors import ModelError
-from edgebnn.ir.ops import REGISTRY
+from edgebnn.ir.ops import REGISTRY, windows
+from edgebnn.ir.schema import window
 from edgebnn.ir.types import Graph, Op, Shape, TensorType
 from edgebnn.ir.verify import verify
 
@@ -45,6 +46,8 @@ class Builder:
             else next(f"{base}_{i}" for i in range(2, 10**6) if f"{base}_{i}" not in taken)
         )
         op = Op(unique, op_type, tuple(inputs), (f"{unique}:0",), dict(attrs))
+        if REGISTRY[op_type].attrs >= windows.ATTRS and (wrong := window(op)):
+            raise ModelError(f"{self.name}: layer {unique!r} ({op_type}): {wrong}")
         shape = REGISTRY[op_type].shape(op, [self._tensors[i].shape for i in inputs])[0]
         self._tensors[op.output] = TensorType(shape, **{"dtype": "real", **out})
         self._ops.append(op)
@@ -70,7 +73,7 @@ class Builder:
         name: str | None = None,
     ) -> str:
         """Convolution of integer codes [out_c, kh, kw, in_c / groups]; real weight = weight_scale[out_c] * code."""
-        codes = np.asarray(codes, np.int8)
+        codes = self._codes(codes, name or "conv")
         attrs = {
             "codes": codes,
             "weight_scale": np.broadcast_to(np.asarray(weight_scale, np.float64), codes.shape[:1]).copy(),
@@ -94,7 +97,24 @@ class Builder:
     ) -> str:
         """Dense layer, codes [out, H * W * C] in NHWC order: a convolution whose kernel covers the whole input."""
         h, w, c = self._tensors[x].shape
-        return self.conv(x, np.asarray(codes, np.int8).reshape(-1, h, w, c), weight_scale, kind, name=name)
+        if np.ndim(codes) != 2 or np.shape(codes)[1] != h * w * c:
+            raise ModelError(
+                f"{self.name}: layer {name or 'dense'!r} has weights {list(np.shape(codes))},"
+                f" its input {h * w * c} values"
+            )
+        return self.conv(x, np.reshape(codes, (-1, h, w, c)), weight_scale, kind, name=name)
+
+    def _codes(self, codes: np.ndarray, name: str) -> np.ndarray:
+        """Weight codes as int8 [out_c, kh, kw, in_c / groups]. Raises ModelError for anything but integers in range."""
+        with np.errstate(invalid="ignore"):
+            small = np.asarray(codes).astype(np.int8)
+        if not np.array_equal(small, codes):
+            raise ModelError(
+                f"{self.name}: layer {name!r}: a weight code is no 8-bit integer", "check its weights for NaN"
+            )
+        if small.ndim != 4:
+            raise ModelError(f"{self.name}: layer {name!r}: weights of {small.ndim} dimensions, expected 4")
+        return small
 
     def affine(self, x: str, gain: ArrayLike, bias: ArrayLike, name: str | None = None) -> str:
         """gain[c] * x + bias[c]."""
@@ -134,7 +154,13 @@ class Builder:
         return self._append("q.add", [x, y], {}, name)
 
     def quant(self, x: str, dtype: str, scale: float, zero_point: int = 0, name: str | None = None) -> str:
-        """Quantisation point: q = clamp(floor(x / scale + 0.5) + zero_point); b1: sign(x), sign(0) = +1."""
+        """Quantisation point: q = clamp(floor(x / scale + 0.5) + zero_point); b1: sign(x), sign(0) = +1.
+
+        Raises ModelError for another type than b1, u2..u4 and s8."""
+        if dtype not in ("b1", "u2", "u3", "u4", "s8"):
+            raise ModelError(
+                f"{self.name}: layer {name or 'quant'!r}: quantises to {dtype!r}", "use b1, u2, u3, u4 or s8"
+            )
         return self._append(
             "q.quant", [x], {}, name, dtype=dtype, scale=float(scale), zero_point=int(zero_point)
         )

@@ -129,7 +129,15 @@ def loads(data: bytes, source: str = "model") -> Graph:
     try:
         end = 16 + int.from_bytes(data[12:16], "little")
         graph = _build(json.loads(data[16:end]), data[end:])
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ModelError(f"{source}: malformed header ({error})", "convert the model again") from None
     return verify(graph, integer=True)
 
@@ -138,7 +146,8 @@ def _build(header: dict[str, Any], blob: bytes) -> Graph:
     arrays: list[np.ndarray] = []
     offset = 0
     for dtype, shape, codec in header["arrays"]:
-        if dtype not in _DTYPES or any(not isinstance(n, int) or n < 0 for n in shape):
+        fits = dtype in _DTYPES and (codec == "raw" or dtype in ("|i1", "<i1"))
+        if not fits or any(not isinstance(n, int) or n < 0 for n in shape):
             raise ValueError(f"array of type {dtype!r}, shape {shape}")
         count = 1
         for n in shape:
@@ -160,15 +169,15 @@ def _build(header: dict[str, Any], blob: bytes) -> Graph:
         Op(
             str(o["name"]),
             str(o["type"]),
-            tuple(o["inputs"]),
-            tuple(o["outputs"]),
+            tuple(map(str, o["inputs"])),
+            tuple(map(str, o["outputs"])),
             {k: rich(v) for k, v in o["attrs"].items()},
         )
         for o in header["ops"]
     )
     tensors = {
-        str(k): TensorType(tuple(int(n) for n in shape), dtype, float(scale), int(zero_point), layout)  # type: ignore[arg-type]
-        for k, (shape, dtype, scale, zero_point, layout) in header["tensors"].items()
+        str(k): TensorType((int(h), int(w), int(c)), str(dtype), float(scale), int(zero_point), str(layout))
+        for k, ((h, w, c), dtype, scale, zero_point, layout) in header["tensors"].items()
     }
     return Graph(
         str(header["name"]), ops, tensors, str(header["input"]), str(header["output"]), dict(header["meta"])

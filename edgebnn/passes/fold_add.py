@@ -1,7 +1,8 @@
 """Folds a shortcut addition into the low-bit convolution that computes one of its operands.
 
 Pre: fold_activation has run. Post: a low-bit q.conv whose sum with an s8 tensor is quantised on that tensor's grid
-(same scale, zero point 0) has that tensor as its second input; other q.add stay and need quantised operands.
+(same scale, zero point 0) has that tensor as its second input; other q.add stay and need quantised operands. ReLU and
+HardTanh after a sum or a mean are its clamp.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ def _fold(graph: Graph, op: Op) -> Graph | None:
 
 def _clamp_after(low: float, high: float):  # type: ignore[no-untyped-def]
     def change(graph: Graph, op: Op) -> Graph | None:
-        conv = sole_producer(graph, op.inputs[0], "q.conv")
-        if conv is None or len(conv.inputs) < 2:
+        before = sole_producer(graph, op.inputs[0], "q.conv", "q.add", "q.mean")
+        if before is None or graph.tensors[op.inputs[0]].dtype != "real":
             return None
-        old = conv.attrs.get("clamp", (-math.inf, math.inf))
-        return merge(graph, conv, op, conv.with_(attrs={"clamp": (max(old[0], low), min(old[1], high))}))
+        old = before.attrs.get("clamp", (-math.inf, math.inf))
+        return merge(graph, before, op, before.with_(attrs={"clamp": (max(old[0], low), min(old[1], high))}))
 
     return change
 
@@ -52,5 +53,9 @@ def _clamp_after(low: float, high: float):  # type: ignore[no-untyped-def]
 def run(graph: Graph) -> Graph:
     """See the module."""
     graph = each(graph, "q.add", _fold)
-    graph = each(graph, "q.relu", _clamp_after(0.0, math.inf))
-    return each(graph, "q.hardtanh", _clamp_after(-1.0, 1.0))
+    while True:  # clamps may follow one another in any order
+        before = graph
+        graph = each(graph, "q.relu", _clamp_after(0.0, math.inf))
+        graph = each(graph, "q.hardtanh", _clamp_after(-1.0, 1.0))
+        if graph is before:
+            return graph

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from edgebnn.ir import Graph, Op, fixed
 from edgebnn.ir.ops.elementwise import LEFT_SHIFT
+from edgebnn.passes.lower_conv import limits
 from edgebnn.passes.rewrite import fail
 
 
@@ -28,7 +29,8 @@ def _lower(graph: Graph, op: Op) -> Op:
     attrs = {
         f"{k}_{f}": v for k, pair in pairs.items() for f, v in zip(("multiplier", "shift"), pair, strict=True)
     }
-    return Op(op.name, "add", op.inputs, op.outputs, attrs | {"act_min": -128, "act_max": 127})
+    low, high = limits(graph, op)
+    return Op(op.name, "add", op.inputs, op.outputs, attrs | {"act_min": low, "act_max": high})
 
 
 def run(graph: Graph) -> Graph:

@@ -10,29 +10,33 @@ from typing import Any
 
 import numpy as np
 
-from edgebnn.ir import Graph, Op, TensorType, fixed
-from edgebnn.passes.lower_conv import limits
+from edgebnn.ir import Graph, Op, fixed
+from edgebnn.ir.bounds import LIMIT, activation_limit
+from edgebnn.passes.lower_conv import SATURATED, limits
 from edgebnn.passes.rewrite import fail
 
 MAX_SHIFT = 24
-
-
-def activation_limit(source: TensorType) -> int:
-    """The largest magnitude of an activation code minus its zero point."""
-    if source.dtype == "s8":
-        return max(127 - source.zero_point, 128 + source.zero_point)
-    return {"b1": 1, "u2": 3, "u3": 7, "u4": 15}[source.dtype]
+HIGHEST_ERROR = 0.5  # output codes, from rounding mul to an integer
 
 
 def integer_affine(
-    gain: np.ndarray, offset: np.ndarray, acc_limit: np.ndarray, max_shift: int = MAX_SHIFT
+    gain: np.ndarray, offset: np.ndarray, acc_limit: np.ndarray, rounded: bool = True
 ) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """(mul int16, add int32, shift) with (acc * mul + add) >> shift = floor(gain * acc + offset + 0.5) up to rounding,
-    for |acc| <= acc_limit, with the largest shift that fits; None if none does. Several rows share the shift."""
-    for shift in range(max_shift, -1, -1):
+    """(mul int16, add int32, shift) with (acc * mul + add) >> shift = floor(gain * acc + offset + 0.5) up to
+    HIGHEST_ERROR, for |acc| <= acc_limit, with the largest shift that fits; None if none does. Several rows share the
+    shift. ``rounded`` False leaves out the 0.5, and the error is for the caller to judge.
+
+    Offsets that no accumulator can bring back into the output's range are shortened: the result saturates either way.
+    """
+    reach = np.abs(gain) * acc_limit
+    offset = np.clip(offset, -(SATURATED + reach), SATURATED + reach)
+    for shift in range(MAX_SHIFT, -1, -1):
         mul = np.floor(gain * 2.0**shift + 0.5)
-        add = np.floor(offset * 2.0**shift + 0.5) + (2 ** (shift - 1) if shift else 0)
-        if np.abs(mul).max() <= 32767 and (np.abs(mul) * acc_limit + np.abs(add)).max() < 2**31:
+        add = np.floor(offset * 2.0**shift + 0.5) + (2 ** (shift - 1) if shift and rounded else 0)
+        if np.abs(mul).max() <= 32767 and (np.abs(mul) * acc_limit + np.abs(add)).max() < LIMIT:
+            error = (np.abs(gain - mul * 2.0**-shift) * acc_limit).max()
+            if rounded and error > HIGHEST_ERROR:
+                return None
             return mul.astype(np.int16), add.astype(np.int32), shift
     return None
 
@@ -40,32 +44,38 @@ def integer_affine(
 def thresholds(gain: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """int32 T with (gain * acc + bias < 0) == (acc < T), gain >= 0."""
     safe = np.where(gain > 0, gain, 1.0)
-    t = np.clip(np.ceil(-bias / safe), fixed.INT32_MIN, fixed.INT32_MAX)
+    with np.errstate(over="ignore"):  # infinite: constant
+        t = np.ceil(-bias / safe)
+    t = np.clip(t, fixed.INT32_MIN, fixed.INT32_MAX)
     constant = np.where(bias < 0, fixed.INT32_MAX, fixed.INT32_MIN)
     return np.where(gain > 0, t, constant).astype(np.int32)
 
 
-def _epilogue(graph: Graph, op: Op, gain: np.ndarray, limit: np.ndarray) -> dict[str, Any]:
-    """Epilogue attributes for real = gain * acc + bias over the output's scale."""
-    out = graph.tensors[op.output]
-    scale = 1.0 if out.dtype == "b1" else out.scale
-    unit = gain / np.where(op.attrs["gain"] == 0, 1.0, op.attrs["gain"])  # real value of one accumulator step
-    rows = [(gain / scale, op.attrs["bias"] / scale + out.zero_point)]
-    if "gain2" in op.attrs:
-        rows.append((unit * op.attrs["gain2"] / scale, op.attrs["bias2"] / scale + out.zero_point))
-    gains, offsets = np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
-    found = integer_affine(gains, offsets, limit)
+def _epilogue(graph: Graph, op: Op, unit: np.ndarray, limit: np.ndarray) -> dict[str, Any]:
+    """Epilogue attributes; ``unit``: the real value of one step of each channel's accumulator."""
+    a, out = op.attrs, graph.tensors[op.output]
+    gains = [unit * a["gain"]] + ([unit * a["gain2"]] if "gain2" in a else [])
+    biases = [a["bias"]] + ([a["bias2"]] if "gain2" in a else [])
+    if out.dtype == "b1":  # only the sign counts: each channel in the unit that keeps most bits
+        largest = np.max(np.abs(gains), axis=0)
+        scale = np.where(largest > 0, largest, 1.0)
+    else:
+        scale = np.full(len(unit), out.scale)
+    with np.errstate(over="ignore"):  # infinite: saturates
+        real, offset = np.stack(gains) / scale, np.stack(biases) / scale + out.zero_point
+    found = integer_affine(real, offset, limit, rounded=out.dtype != "b1")
     if found is None:
-        channel = int(np.argmax(np.abs(gains[0])))
+        channel = int(np.argmax(np.abs(real).max(axis=0)))
+        value = np.abs(real[:, channel]).max()
         raise fail(
-            graph, op, f"gain {gains[0][channel]:g} of channel {channel} does not fit the integer epilogue"
+            graph,
+            op,
+            f"gain {value:g} of channel {channel} does not fit the integer epilogue with the others",
         )
     mul, add, shift = found
-    if out.dtype == "b1" and shift:
-        add = add - np.int32(2 ** (shift - 1))  # no rounding term in front of a sign
     attrs: dict[str, Any] = {"mul": mul[0], "add": add[0], "shift": shift}
-    if len(rows) > 1:
-        attrs |= {"mul2": mul[1], "add2": add[1], "combine": op.attrs["combine"]}
+    if len(gains) > 1:
+        attrs |= {"mul2": mul[1], "add2": add[1], "combine": a["combine"]}
     if out.dtype != "b1":
         attrs["act_min"], attrs["act_max"] = limits(graph, op)
     return attrs
@@ -85,22 +95,24 @@ def _lower(graph: Graph, op: Op) -> Op:
         )
     if a["pad_mode"] == "one" and source.dtype != "b1" and any(a["pads"]):
         raise fail(graph, op, f"one-padding with {source.dtype} activations", "use zero padding")
-    codes = a["codes"]
-    flip = a["gain"] < 0 if out.dtype == "b1" and "gain2" not in a else np.zeros(len(codes), bool)
-    codes = np.where(flip[:, None, None, None], -codes, codes).astype(np.int8)
-    gain = source.scale * a["weight_scale"] * np.where(flip, -a["gain"], a["gain"])
+    unit = source.scale * a["weight_scale"]
+    by_threshold = out.dtype == "b1" and "gain2" not in a and len(op.inputs) == 1
+    flip = (unit * a["gain"] < 0) & by_threshold
+    codes = np.where(flip[:, None, None, None], -a["codes"], a["codes"]).astype(np.int8)
     attrs: dict[str, Any] = {k: a[k] for k in ("kernel", "stride", "pads", "dilation")} | {
         "weights": codes,
         "weight_kind": a["kind"],
         "pad_one": int(a["pad_mode"] == "one" and source.dtype == "b1"),
     }
     limit = np.abs(codes.astype(np.int64)).sum(axis=(1, 2, 3)) * activation_limit(source)
-    if (limit >= 2**31).any():
+    if (limit >= LIMIT).any():
         raise fail(graph, op, "its accumulator may overflow int32")
-    if out.dtype == "b1" and "gain2" not in a and len(op.inputs) == 1:
-        attrs["threshold"] = thresholds(gain, a["bias"])
+    if out.dtype == "b1" and a.get("clamp", (-np.inf,))[0] >= 0:  # sign(relu(x)) is +1
+        attrs["threshold"] = np.full(len(codes), fixed.INT32_MIN, np.int32)
+    elif by_threshold:
+        attrs["threshold"] = thresholds(np.abs(unit * a["gain"]), a["bias"])
     else:
-        attrs |= _epilogue(graph, op, gain, limit)
+        attrs |= _epilogue(graph, op, unit, limit)
     return Op(op.name, "bconv2d", op.inputs, op.outputs, attrs)
 
 

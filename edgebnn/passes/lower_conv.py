@@ -2,8 +2,8 @@
 
 Pre: fold_quant has run. Post: no q.conv of kind "s8".
 
-Channels of negative gain get negated weights, so that every multiplier is positive; a channel of zero gain becomes a
-constant through its bias.
+Channels of negative gain get negated weights, so that every multiplier is positive. A channel that its inputs cannot
+move by 2^-8 of an output step (nor by 1/4, where its bias in steps of the accumulator would not fit) becomes constant.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from edgebnn.ir import Graph, Op, fixed
+from edgebnn.ir.bounds import LIMIT, activation_limit
 from edgebnn.passes.rewrite import fail
+
+SATURATED = 1024  # an output code beyond every type's range, whatever the zero point or shortcut
 
 
 def limits(graph: Graph, op: Op) -> tuple[int, int]:
@@ -37,16 +40,21 @@ def _lower(graph: Graph, op: Op) -> Op:
     codes, groups = op.attrs["codes"], op.attrs["groups"]
     if groups not in (1, source.channels):
         raise fail(graph, op, f"{groups} groups", "use 1 group, or as many as input channels (depthwise)")
+    if op.attrs["pad_mode"] == "one" and any(op.attrs["pads"]):
+        raise fail(graph, op, "one-padding of an INT8 layer", "use zero padding")
     scale = source.scale * op.attrs["weight_scale"] * op.attrs["gain"] / out.scale
-    offset = op.attrs["bias"] / out.scale
-    dead = np.abs(scale) < 2.0**-30
+    acc = np.abs(codes.astype(np.int64)).sum(axis=(1, 2, 3)) * float(activation_limit(source))
+    reach = np.abs(scale) * acc  # output codes that the inputs can move a channel by
+    offset = np.clip(op.attrs["bias"] / out.scale, -(SATURATED + reach), SATURATED + reach)
+    unfit = np.abs(offset) + reach >= LIMIT * np.abs(scale)
+    dead = (reach < 2.0**-8) | (unfit & (reach < 0.25))
     scale = np.where(dead, np.maximum(np.abs(offset), 1.0) * 2.0**-20, scale)
     codes = np.where(dead[:, None, None, None], 0, np.where(scale < 0, -1, 1)[:, None, None, None] * codes)
     scale = np.abs(scale)
     bias = np.floor(offset / scale + 0.5)
-    largest = np.abs(codes.astype(np.int64)).sum(axis=(1, 2, 3)) * 255 + np.abs(bias)
-    if (largest >= 2**31).any():
-        channel = int(np.argmax(largest))
+    largest = np.where(dead, 0, acc) + np.abs(bias)
+    if (largest * np.maximum(scale * 2, 1) >= LIMIT).any():  # scale * 2: the left shift of a scale over 1
+        channel = int(np.argmax(largest * np.maximum(scale * 2, 1)))
         raise fail(
             graph, op, f"accumulator of channel {channel} may overflow int32", "lower its bias or its inputs"
         )

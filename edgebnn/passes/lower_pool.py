@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from edgebnn.ir import Graph, Op, fixed
+from edgebnn.passes.lower_conv import limits
 from edgebnn.passes.rewrite import fail
 
 WINDOW = ("kernel", "stride", "pads", "dilation")
@@ -20,7 +21,8 @@ def _mean(graph: Graph, op: Op) -> Op:
     if source.dtype != "s8" or out.dtype != "s8":
         raise fail(graph, op, f"mean of {source.dtype} to {out.dtype}", "quantise both sides to s8")
     multiplier, shift = fixed.quantize_multiplier(source.scale / (source.pixels * out.scale))
-    attrs = {"multiplier": multiplier, "shift": shift, "act_min": -128, "act_max": 127}
+    low, high = limits(graph, op)
+    attrs = {"multiplier": multiplier, "shift": shift, "act_min": low, "act_max": high}
     return Op(op.name, "mean", op.inputs, op.outputs, attrs)
 
 

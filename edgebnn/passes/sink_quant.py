@@ -1,20 +1,25 @@
 """Moves monotone ops to the side of a quantisation point where integers do them.
 
-Pre: float-annotated graph. Post: no q.relu or q.hardtanh reads a q.quant that nothing else reads (it stands before the
-quant: clamping at a grid point and rounding commute); no q.max_pool feeds a q.quant alone (it follows it: rounding is
-monotone).
+Pre: float-annotated graph. Post: no q.relu reads a q.quant that nothing else reads (it stands before the quant:
+clamping at a grid point and rounding commute); no q.max_pool of real values feeds a q.quant alone (it follows it:
+rounding is monotone); a q.relu or pool of a quantised tensor has that tensor's type.
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 from edgebnn.ir import Graph, Op
-from edgebnn.passes.rewrite import each, sole_producer
+from edgebnn.passes.rewrite import each, fail, sole_producer
 
 
 def _swap(graph: Graph, first: Op, second: Op) -> Graph:
-    """first -> second becomes second -> first on the same two tensor names."""
-    (middle,), (out,) = first.outputs, second.outputs
-    middle_type, out_type = graph.tensors[middle], graph.tensors[out]
+    """first -> second becomes second -> first. The result keeps its name, the tensor between them gets another."""
+    (old,), (out,) = first.outputs, second.outputs
+    middle_type, out_type = graph.tensors[old], graph.tensors[out]
+    middle = f"{second.name}:before"
+    while middle in graph.tensors:
+        middle += "_"
     source = graph.tensors[first.inputs[0]]
     new_first = second.with_(inputs=first.inputs, outputs=(middle,))
     new_second = first.with_(inputs=(middle,), outputs=(out,))
@@ -30,6 +35,8 @@ def _swap(graph: Graph, first: Op, second: Op) -> Graph:
 
 
 def _relu(graph: Graph, op: Op) -> Graph | None:
+    if graph.tensors[op.inputs[0]].dtype == "b1":
+        raise fail(graph, op, "ReLU of b1 values, which are -1 and +1", "put the ReLU before the quantiser")
     quant = sole_producer(graph, op.inputs[0], "q.quant")
     return _swap(graph, quant, op) if quant is not None else None
 
@@ -41,7 +48,15 @@ def _quant(graph: Graph, op: Op) -> Graph | None:
     return _swap(graph, pool, op)
 
 
+def _keep_types(graph: Graph) -> Graph:
+    for op in graph.ops:
+        source, out = graph.tensors[op.inputs[0]], graph.tensors[op.output]
+        if op.type in ("q.relu", "q.max_pool", "q.avg_pool") and (source.dtype, out.dtype) == ("s8", "real"):
+            graph = graph.replace(graph.ops, {op.output: dataclasses.replace(source, shape=out.shape)})
+    return graph
+
+
 def run(graph: Graph) -> Graph:
     """See the module."""
     graph = each(graph, "q.relu", _relu)
-    return each(graph, "q.quant", _quant)
+    return _keep_types(each(graph, "q.quant", _quant))
