@@ -238,3 +238,5 @@ def _check_deployable(layer: Conv2d | Linear, name: str) -> None:
         raise ModelError(
             f"layer {name}: weights are float", hint="train it with int8, binary or ternary weights"
         )
+    if not torch.isfinite(layer.weight).all():
+        raise ModelError(f"layer {name}: weights hold NaN or infinity", hint="the training diverged")
