@@ -12,17 +12,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from kernels_emulated import cases
+from kernels_emulated.blob import KernelCall
+from kernels_emulated.layers import LAYERS, check
+from models.layers import EXTRA
 
 from edgebnn import targets
 from edgebnn.errors import ToolchainError
 from edgebnn.host.runtime import fill_struct, kernel_table, library
 from edgebnn.ir import Graph
 from edgebnn.plan.kernels import kernels
-
-from kernels_emulated import cases
-from kernels_emulated.blob import KernelCall
-from kernels_emulated.layers import LAYERS, check
-from models.layers import EXTRA
 
 CASES = 60
 TRIES = 40 * CASES
@@ -111,9 +110,14 @@ def random_calls(symbol: str) -> list[KernelCall]:
 @pytest.mark.parametrize("symbol", TABLE)
 def test_kernel_matches_the_reference(symbol: str) -> None:
     calls = random_calls(symbol)
-    assert len(calls) == CASES, f"the planner proposes {symbol} for {len(calls)} of {TRIES} random layers only"
+    assert len(calls) == CASES, (
+        f"the planner proposes {symbol} for {len(calls)} of {TRIES} random layers only"
+    )
     wrong = [
-        f"{what}: {call.label}" for call in calls for fill in (0x00, 0xA5) if (what := run(call, fill)) is not None
+        f"{what}: {call.label}"
+        for call in calls
+        for fill in (0x00, 0xA5)
+        if (what := run(call, fill)) is not None
     ]
     assert not wrong, f"{len(wrong)} of {2 * len(calls)} runs:\n" + "\n".join(wrong[:10])
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from kernels_emulated import layers
 
 from edgebnn.ir import Graph, TensorType
-
-from kernels_emulated import layers
 
 Rng = np.random.Generator
 
@@ -33,7 +32,9 @@ def quantize_to_s8(rng: Rng) -> Graph:
     graph = layers.quantize(rng)
     op, out = graph.ops[0], graph.tensors["out"]
     attrs = {"shift": int(rng.integers(9, 13))}
-    return graph.replace([op.with_(attrs=attrs)], {"out": TensorType(out.shape, "s8", 0.5, int(rng.integers(-9, 9)))})
+    return graph.replace(
+        [op.with_(attrs=attrs)], {"out": TensorType(out.shape, "s8", 0.5, int(rng.integers(-9, 9)))}
+    )
 
 
 EXTRA: dict[str, tuple[Callable[[Rng], Graph], ...]] = {
