@@ -11,7 +11,7 @@ from edgebnn.plan.sources import sources
 from edgebnn.plan.types import Plan, Step
 
 #: array fields that hold weights; all others are constants
-WEIGHT_FIELDS = ("weights", "lists")
+WEIGHT_FIELDS = ("weights", "lists", "codes")
 
 
 def _split(step: Step) -> tuple[int, int]:
