@@ -76,11 +76,21 @@ def test_int8_weights_follow_their_formula() -> None:
     assert scale.tolist() == pytest.approx([1.0, 1 / 127])
 
 
-@pytest.mark.parametrize("name", ["sign", "lsq:2", "lsq:3", "lsq:4", "lsq:8", "int8", "int8:unsigned"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(set(ACTIVATIONS) - {"float"}),
+        *(f"{name}:{bits}" for name in ("lsq", "pact", "dorefa", "hwgq") for bits in (3, 4, 8)),
+        "int8:unsigned",
+    ],
+)
 def test_activations_lie_on_the_device_grid(name: str) -> None:
     quantizer = activation_quantizer(name).train()
-    x = torch.randn(4, 8, 5, 1, generator=torch.Generator().manual_seed(1))
+    x = 3 * torch.randn(4, 8, 5, 1, generator=torch.Generator().manual_seed(1))
     quantizer(x)
+    values = x.clone().requires_grad_()
+    quantizer(values).sum().backward()
+    assert torch.isfinite(values.grad).all() and (values.grad != 0).any()
     quantizer.eval()
     y = quantizer(x)
     if quantizer.dtype == "b1":
@@ -131,3 +141,28 @@ def test_unknown_names_suggest_the_nearest() -> None:
         with pytest.raises(UsageError, match="bad argument"):
             activation_quantizer(spec)
     assert set(ACTIVATIONS) >= {"sign", "lsq", "int8"}
+
+
+@pytest.mark.parametrize(
+    ("name", "progress", "gradient"),
+    [
+        # At x = -2, -0.5, 0, 0.5: the derivative of each stand-in for the sign, by hand.
+        ("sign", None, [0, 1, 1, 1]),
+        ("sign:0.4", None, [0, 0, 1, 0]),
+        ("ste", None, [1, 1, 1, 1]),
+        ("approx", None, [0, 1, 2, 1]),
+        ("swish:1", None, [0.1001, 0.8825, 1.0, 0.8825]),
+        ("ede", 0.5, [0.0707, 0.7864, 1.0, 0.7864]),
+        ("ede", 1.0, [0.0, 0.0018, 10.0, 0.0018]),
+        ("dsq", 0.0, [0.0, 1.0326, 1.3130, 1.0326]),
+    ],
+)
+def test_pseudo_gradients(name: str, progress: float | None, gradient: list[float]) -> None:
+    quantizer = activation_quantizer(name)
+    if progress is not None:
+        quantizer.progress = progress
+    x = torch.tensor([-2.0, -0.5, 0.0, 0.5], requires_grad=True)
+    y = quantizer(x)
+    assert y.tolist() == [-1, -1, 1, 1]
+    y.sum().backward()
+    assert x.grad.tolist() == pytest.approx(gradient, abs=1e-3)

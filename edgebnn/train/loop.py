@@ -1,6 +1,6 @@
 """The training loop: one-cycle Adam, distillation, time shifts, checkpoints from which it resumes exactly.
 
-All randomness comes from one generator, whose state is part of ``Trainer.state``; the learning rate is a
+The random states are part of ``Trainer.state``; the learning rate is a
 function of the step. So a run that was killed and resumed gives the same weights as one that was not
 (same machine, same threads).
 """
@@ -21,6 +21,7 @@ from edgebnn.errors import ModelError, UsageError
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
+from edgebnn.train.quantizers import ActivationQuantizer, WeightQuantizer
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class Trainer:
             "epoch": self.epoch,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "torch_rng": torch.get_rng_state(),
             "history": self.history,
         }
 
@@ -154,6 +156,7 @@ class Trainer:
                 )
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
+            torch.set_rng_state(state["torch_rng"])
             self.epoch, self.history = int(state["epoch"]), list(state["history"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise ModelError(
@@ -191,8 +194,10 @@ class Trainer:
         total = self.config.epochs * self.steps_per_epoch
         losses = 0.0
         for i, (x, y) in enumerate(self._batches()):
+            step = self.epoch * self.steps_per_epoch + i
             for group in self.optimizer.param_groups:
-                group["lr"] = one_cycle(self.epoch * self.steps_per_epoch + i, total, self.config.lr)
+                group["lr"] = one_cycle(step, total, self.config.lr)
+            set_progress(self.network, step / total)
             loss = self._loss(x, y)
             if not torch.isfinite(loss):
                 raise ModelError(
@@ -252,6 +257,13 @@ class Trainer:
                 hide = (frames >= start) & (frames < start + width)
                 x = torch.where(hide[:, :, None, None], x.new_tensor(self.network.input.zero_point), x)
             yield x, self.y[clips]
+
+
+def set_progress(network: nn.Module, progress: float) -> None:
+    """Tells the quantisers whose gradient is annealed how much of training is done, 0..1."""
+    for module in network.modules():
+        if isinstance(module, (ActivationQuantizer, WeightQuantizer)):
+            module.progress = progress
 
 
 @torch.no_grad()

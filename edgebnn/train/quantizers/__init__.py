@@ -11,7 +11,17 @@ import difflib
 from typing import Any
 
 from edgebnn.errors import UsageError
-from edgebnn.train.quantizers.activations import FloatActivation, Int8Activation, Lsq, Sign
+from edgebnn.train.quantizers.activations import FloatActivation, Int8Activation
+from edgebnn.train.quantizers.activations_sign import (
+    ApproxSign,
+    Dsq,
+    Ede,
+    Sign,
+    Ste,
+    StochasticSign,
+    SwishSign,
+)
+from edgebnn.train.quantizers.activations_unsigned import DoReFaActivation, Hwgq, Lsq, Pact
 from edgebnn.train.quantizers.base import ActivationQuantizer, WeightQuantizer
 from edgebnn.train.quantizers.weights import FloatWeights, IntWeights, PowerOfTwo
 from edgebnn.train.quantizers.weights_binary import Binary, BitNet, IrNet, LearnedScale, Xnor
@@ -48,7 +58,16 @@ WEIGHTS: dict[str, type[WeightQuantizer]] = {
 ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {
     "float": FloatActivation,
     "sign": Sign,
+    "ste": Ste,
+    "approx": ApproxSign,
+    "swish": SwishSign,
+    "ede": Ede,
+    "dsq": Dsq,
+    "stochastic": StochasticSign,
     "lsq": Lsq,
+    "pact": Pact,
+    "dorefa": DoReFaActivation,
+    "hwgq": Hwgq,
     "int8": Int8Activation,
 }
 

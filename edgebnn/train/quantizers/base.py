@@ -146,6 +146,7 @@ class WeightQuantizer(nn.Module):
 
     kind = "float"
     latent_clip: float | None = None
+    progress = 0.0  # how much of training is done, 0..1; the training loop sets it
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
@@ -184,6 +185,7 @@ class ActivationQuantizer(nn.Module):
     dtype = "float"
     zero_point = 0
     name = ""
+    progress = 0.0  # how much of training is done, 0..1; the training loop sets it
 
     def scale(self) -> Tensor:
         """The step between neighbouring codes, a scalar tensor."""

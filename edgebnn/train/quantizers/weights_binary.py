@@ -92,10 +92,6 @@ class IrNet(WeightQuantizer):
 
     kind = "binary"
 
-    def __init__(self, out_channels: int) -> None:
-        super().__init__(out_channels)
-        self.progress = 0.0
-
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
         flat = per_channel(w)
         balanced = flat - flat.mean(1, keepdim=True)
