@@ -18,9 +18,9 @@ MOST_ELEMENTS = 1 << 26
 LONGEST_NAME = 255
 #: a model's name is a C identifier and the name of its header
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-C_HEADERS = frozenset(
-    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef"
-    " stdint stdio stdlib string tgmath time wchar wctype".split()  # noqa: SIM905
+RESERVED = re.compile(
+    r"ebnn.*|assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdarg|stdbool"
+    r"|stddef|stdint|stdio|stdlib|string|tgmath|time|wchar|wctype"
 )
 
 
@@ -51,7 +51,7 @@ def verify(graph: Graph, integer: bool = False) -> Graph:
 
 def reserved(name: str) -> bool:
     """True where a model's header ``name``.h would hide another header."""
-    return name.lower() in C_HEADERS or name.lower().startswith("ebnn")
+    return RESERVED.fullmatch(name.lower()) is not None
 
 
 def _verify_names(graph: Graph) -> None:
