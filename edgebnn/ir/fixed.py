@@ -18,7 +18,7 @@ def wrap32(x: ArrayLike) -> Ints:
 
 
 def srdhm(a: ArrayLike, b: ArrayLike) -> Ints:
-    """Saturating rounding doubling high multiply: round(a * b / 2^31), ties away from zero (gemmlowp)."""
+    """Saturating rounding doubling high multiply: a * b / 2^31 rounded to nearest, ties up (gemmlowp)."""
     a64, b64 = np.asarray(a, np.int64), np.asarray(b, np.int64)
     ab = a64 * b64
     nudged = ab + np.where(ab >= 0, 1 << 30, 1 - (1 << 30))

@@ -187,7 +187,7 @@ def _softmax(op: Op, ins: Types, outs: Types) -> str | None:
     return _first(
         _dtypes((ins[0], outs[0]), ("s8",), ("s8",)),
         _ints(op, 0, 2**31 - 1, "input_multiplier"),
-        _ints(op, 0, 30, "input_left_shift"),
+        _ints(op, 0, 31, "input_left_shift"),
         _ints(op, -(2**31) + 1, 0, "diff_min"),
     )
 

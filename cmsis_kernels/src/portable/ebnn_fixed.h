@@ -12,7 +12,7 @@ static inline int32_t ebnn_clamp(int32_t v, int32_t lo, int32_t hi) {
     return v < lo ? lo : (v > hi ? hi : v);
 }
 
-/* Saturating rounding doubling high multiply: round(a * b / 2^31), ties away from zero. */
+/* Saturating rounding doubling high multiply: a * b / 2^31 to nearest, ties up. */
 static inline int32_t ebnn_srdhm(int32_t a, int32_t b) {
     if (a == INT32_MIN && b == INT32_MIN) {
         return INT32_MAX;
