@@ -34,7 +34,10 @@ def _propose(c: Context, kernel: str) -> list[Choice] | str:
     choices: dict[tuple[str, int], Choice] = {}
     reason = "no packing fits"
     for lists in ("flash", "ram"):
+        smallest: int | None = None
         for budget in BLOCK_BUDGETS:
+            if budget is not None and smallest is not None and smallest <= budget:
+                break  # blocks of this size are no smaller
             packed = pack_lanes(
                 c.op.attrs["weights"],
                 c.op.attrs["weight_kind"],
@@ -49,6 +52,7 @@ def _propose(c: Context, kernel: str) -> list[Choice] | str:
             if isinstance(packed, Unfit):
                 reason = packed.reason
                 continue
+            smallest = packed.scratch
             choices.setdefault((lists, packed.scratch), _choice(c, kernel, lists, packed))
     return list(choices.values()) or reason
 

@@ -3,6 +3,7 @@ conversions, by descent from several starts."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,13 +44,18 @@ def _conversions(graph: Graph, picks: Sequence[Choice]) -> list[tuple[str, str, 
     return list(dict.fromkeys(n for n in needed if n[1] != n[2]))
 
 
+@functools.cache
+def _conversion(source: TensorType, out_layout: str) -> Choice:
+    return layout_choice(source, out_layout)
+
+
 def _total(graph: Graph, picks: Sequence[Choice], optimize: str) -> float:
     def price(choice: Choice) -> float:
         return choice.cost + (SIZE_WEIGHT * choice.flash if optimize == "size" else 0.0)
 
     total = sum(price(choice) for choice in picks)
     for tensor, source, out in _conversions(graph, picks):
-        total += price(layout_choice(graph.tensors[tensor].with_layout(source), out))
+        total += price(_conversion(graph.tensors[tensor].with_layout(source), out))
     return total
 
 
