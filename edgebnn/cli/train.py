@@ -37,6 +37,7 @@ def train() -> None:
 @click.option(
     "--bits", type=click.Choice(list(BITS)), default="2", show_default=True, help="Activation bits of kws1d."
 )
+@click.option("--act", help="Activation quantiser of kws1d's blocks instead, such as pact:4 or approx.")
 @click.option(
     "--weight",
     default="binary",
@@ -63,6 +64,7 @@ def kws(
     model: str,
     width: int,
     bits: str,
+    act: str | None,
     weight: str,
     epochs: int,
     batch_size: int,
@@ -77,26 +79,23 @@ def kws(
 
     DIR holds kws12_train.npz and kws12_val.npz, or the data set's own folders (edgebnn data
     speech-commands). Each epoch is stored beside OUT, in OUT with the suffix .run.pt; OUT itself appears
-    at the end.
+    at the end: the last epoch's weights, in the form that conversion needs.
     """
-    import torch
-
     from edgebnn.frontend import MfccConfig
     from edgebnn.models import build, load
+    from edgebnn.train import reproducible
     from edgebnn.train.kws import load_kws
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.session import fit
 
-    if threads:
-        torch.set_num_threads(threads)
     if out.is_dir():
         raise UsageError(f"{out}: is a folder", "give the name of the checkpoint to write, such as kws.pt")
     arch = {
-        "kws1d": {"name": "kws1d", "channels": width, "weight": weight, "act": BITS[bits]},
+        "kws1d": {"name": "kws1d", "channels": width, "weight": weight, "act": act or BITS[bits]},
         "dscnn": {"name": "dscnn", "channels": width},
         "dscnn-int8": {"name": "dscnn", "channels": width, "weight": "int8", "act": "int8:unsigned"},
     }[model]
-    torch.manual_seed(seed)
+    reproducible.seed(seed, threads)
     network = build(arch)
     taught: Network | None = None
     if teacher not in ("auto", "none"):
@@ -120,16 +119,15 @@ def _make_teacher(
     out: Path, features: LabelledFeatures, batch_size: int, lr: float, seed: int, progress: _Progress
 ) -> Network:
     """The FP32 DS-CNN beside ``out``, trained first if there is none."""
-    import torch
-
     from edgebnn.frontend import MfccConfig
     from edgebnn.models import build, load
+    from edgebnn.train import reproducible
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.session import fit, run_file
 
     path = out.with_name(f"{out.stem}.teacher.pt")
     if not path.is_file():
-        torch.manual_seed(seed)
+        reproducible.seed(seed)
         network = build({"name": "dscnn"})
         config = TrainConfig(epochs=TEACHER_EPOCHS, batch_size=batch_size, lr=lr, seed=seed, distill=0.0)
         say("training the teacher, an FP32 DS-CNN")
