@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgebnn.cli.common import console, emit_json, json_option, say, stderr_console
+from edgebnn.errors import DeviceError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from edgebnn.device.profile import Profile
@@ -37,29 +41,45 @@ def profile(
     On a board, counts are core cycles; on an emulator they are executed instructions, which are neither
     cycles nor time.
     """
-    from rich.live import Live
-
     from edgebnn.device.profile import profile as run_profile
 
     err = stderr_console()
-    if as_json or not err.is_terminal:
-        result = run_profile(folder, emulate=emulate, port=port, baud=baud, runs=runs, message=say)
-    else:
-        with Live(console=err, transient=True, refresh_per_second=8) as live:
+    so_far: Profile | None = None
+    try:
+        with _progress(err, runs, live=err.is_terminal and not as_json) as (message, show):
+
+            def keep(part: Profile) -> None:
+                nonlocal so_far
+                so_far = part
+                show(part)
+
             result = run_profile(
-                folder,
-                emulate=emulate,
-                port=port,
-                baud=baud,
-                runs=runs,
-                message=live.update,
-                progress=lambda part: live.update(_table(part, runs, err.width)),
+                folder, emulate=emulate, port=port, baud=baud, runs=runs, message=message, progress=keep
             )
+    except DeviceError:
+        if so_far is not None and runs > 1:
+            say("measured before the device was lost:")
+            err.print(_table(so_far, runs, err.width))
+        raise
     if as_json:
         emit_json(result.as_dict())
     else:
         out = console()
         out.print(_table(result, runs, out.width))
+
+
+@contextmanager
+def _progress(
+    err: Console, runs: int, live: bool
+) -> Iterator[tuple[Callable[[str], None], Callable[[Profile], None]]]:
+    """What shows messages and tables while measuring: a live display, or plain lines and no tables."""
+    if not live:
+        yield say, lambda part: None
+        return
+    from rich.live import Live
+
+    with Live(console=err, transient=True, refresh_per_second=8) as display:
+        yield display.update, lambda part: display.update(_table(part, runs, err.width))
 
 
 def _table(result: Profile, runs: int, width: int) -> Table:

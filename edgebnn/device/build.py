@@ -51,9 +51,11 @@ def _failure(output: str, folder: Path, board: boards.Board) -> Exception:
         return ToolchainError("the C library of the cross compiler is not installed", APT_HINT)
     lines = output.splitlines()
     cause = next((line for line in lines if re.search(r"\berror:|undefined reference", line)), "")
-    cause = cause or (lines[-1] if lines else "no output")
+    cause = (cause or (lines[-1] if lines else "no output")).strip().removeprefix("error: ")
+    by_hand = f"scons -C {firmware_dir()} board={board.name} model={folder.resolve()}"
     return ToolchainError(
-        f"{folder}: the firmware does not build: {cause.strip()}", "run 'edgebnn convert' again"
+        f"{folder}: the firmware does not build: {cause}",
+        f"run 'edgebnn convert' again; to see everything: {by_hand}",
     )
 
 

@@ -17,6 +17,7 @@ from edgebnn.errors import DeviceError
 WIRE_VERSION = 1
 _BYTES_PER_LINE = 31
 _RETRIES = 3
+_PROGRESS_SECONDS = 0.2
 
 T = TypeVar("T")
 
@@ -359,13 +360,14 @@ class Device:
     def layers(self, n: int = 1, progress: Callable[[LayerCounts], None] | None = None) -> LayerCounts:
         """Counts of ``n`` inferences, as a whole and layer by layer.
 
-        ``progress`` is given what has arrived after each (unchecked: the CRC comes last).
+        ``progress`` is given what has arrived (unchecked: the CRC comes last), a few times a second.
         """
 
         def ask() -> LayerCounts:
             lines: list[str] = []
             layers: list[Layer] = []
             rows: list[list[int]] = []
+            next_progress = 0.0
             for line in self._lines(f"layers {n}", self.run_timeout):
                 lines.append(line)
                 if line.startswith("m-layer-["):
@@ -376,8 +378,9 @@ class Device:
                     rows.append([int(count) for count in row.split(",")])
                     if len(rows[-1]) != len(layers) + 1:
                         raise _Garbled(line)
-                    if progress is not None:
+                    if progress is not None and time.monotonic() >= next_progress:
                         progress(_layer_counts(layers, rows))
+                        next_progress = time.monotonic() + _PROGRESS_SECONDS
             self._check_crc(f"layers {n}", lines)
             if len(rows) != n:
                 raise _Garbled(str(len(rows)))

@@ -143,7 +143,7 @@ def profile(
     ``port``.
 
     ``data``: the input, as it lies in memory (default: sample_input). ``progress`` is given the profile so
-    far after each run, ``message`` a line about what begins.
+    far, a few times a second, ``message`` a line about what begins.
 
     Raises UsageError, ModelError, ToolchainError, DeviceError.
     """
