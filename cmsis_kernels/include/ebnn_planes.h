@@ -24,10 +24,9 @@
  * where the sign of channel i equals that of channel 0; positive where channel 0 is. Ternary and two-plane weights
  * are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two output channels; ternary elements with
  * both weights 0 (patterns 5 and 10) are in no class. Unused channels of the last group have weights of any value.
- * With D = sum over k of w * code, padding included, plus a constant of the channel: every class sum is counted from
- * code_max * (its negative entries), so that it is never negative:
- *   t = D * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds that constant and
- *   the offset and scale of the codes); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
+ * With D = sum over k of w * code, padding included:
+ *   t = D * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset
+ *   and scale); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
  * next_bits > 0: the s8 output y is also quantised for the next layer,
  *   q = clamp((y * next_mul[c] + next_add[c]) >> next_shift, 0, 2^next_bits - 1), EBNN_NIBBLES, to out2. */
 typedef struct {

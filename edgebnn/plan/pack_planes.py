@@ -15,6 +15,8 @@ Int = npt.NDArray[np.int64]
 Params = dict[str, Any]
 
 KINDS = {"binary": 1, "ternary": 2, "two_plane": 3}
+BIAS = {4: 128, 8: 8192}
+"""EBNN_LANES_BIAS4 and 8 of lanes.h: what a class sum must stay below."""
 FAST_CHUNKS = 4
 """EBNN_FAST_CHUNKS of lanes.h."""
 NO_WEIGHTS = 5
@@ -139,27 +141,16 @@ def _lane_codes(in_dtype: str, pad_one: bool, padded: bool, doubles: bool) -> _C
 
 def _choose_chunk(slot: Int, code_max: int, field_bits: int) -> int | None:
     """Largest chunk of elements for which every class sum fits and every count fits a byte."""
-    limit = (2 ** (2 * field_bits) - 1) // code_max
+    limit = min(255, (BIAS[field_bits] - 1) // code_max)
     k = slot.shape[1]
     for chunks in range(1, k + 1):
         chunk_k = -(-k // (8 * chunks)) * 8
         counts = slot_counts(slot, chunk_k)
-        if counts.max() <= 255 and (counts[..., 0::2] + counts[..., 1::2]).max() <= limit:
+        if counts.max() <= limit:
             return chunk_k
         if chunk_k == 8:
             break
     return None
-
-
-def _sum_offsets(counts: Int, kind: str, code_max: int) -> Int:
-    """What counting the class sums from code_max * (negative entries) adds to D, per output channel."""
-    classes = np.arange(8)
-    signs = np.stack([np.ones(8, np.int64)] + [np.where(classes >> i & 1, 1, -1) for i in range(3)])
-    planes = (code_max * counts[:, :, 0::2].sum(axis=1)) @ signs.T
-    if kind == "binary":
-        return np.asarray(planes.reshape(-1))
-    pairs = planes.reshape(-1, 2)
-    return np.asarray(pairs.sum(axis=1) // 2 if kind == "ternary" else 2 * pairs[:, 0] + pairs[:, 1])
 
 
 def _fits16(*bounds: Int) -> bool:
@@ -221,8 +212,8 @@ def pack_lanes(
     counts = slot_counts(slot, chunk_k)
     stride = words * field_bits
     plane_bound = c.code_max * k * (3 if kind == "two_plane" else 1)
-    bound = np.full(out_c, plane_bound)
-    folded = _fold(epilogue, c.gain, offset - c.gain * _sum_offsets(counts, kind, c.code_max)[:out_c], bound)
+    bound = np.abs(w).sum(axis=1) * c.code_max
+    folded = _fold(epilogue, c.gain, offset, bound)
     if isinstance(folded, Unfit):
         return folded
     fast = plane_bound <= 32767 and folded["out_dtype"] == 8
@@ -252,7 +243,9 @@ def pack_lanes(
         "pad_code": c.pad_code,
         "fast": int(fast and after["fast"]),
     }
-    scratch = k * stride + 8 * words + (0 if lists == "flash" else (2 * k + 3) // 4 * 4)
+    scratch = (
+        k * stride + (72 if params["fast"] else 8) * words + (0 if lists == "flash" else (2 * k + 3) // 4 * 4)
+    )
     return Packed(params, _flash(params), scratch)
 
 

@@ -20,7 +20,11 @@
 
 #define EBNN_CLASSES 8u
 
-/* Class sums of one pass: [class][word]. Fields are biased by code_max * (number of negative entries). */
+/* Class sums of one pass: [class][word]; positive minus negative entries, plus EBNN_LANES_BIAS4 in fields of 8 bits
+ * and EBNN_LANES_BIAS8 in fields of 16 bits, so that no field is negative. */
+#define EBNN_LANES_BIAS4 128
+#define EBNN_LANES_BIAS8 8192
+
 typedef struct {
     uint32_t word[EBNN_CLASSES][4];
 } ebnn_lanes_sums_t;
@@ -46,9 +50,13 @@ static inline uint32_t ebnn_lanes_entries(const uint8_t *counts) {
     return n;
 }
 
-/* One pass of one group, start to end: pixels `first` .., planes at base, lists and counts of all chunks. */
-typedef void (*ebnn_lanes_pass_t)(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                  uint32_t first, const uint16_t *list, const uint8_t *counts, const uint8_t *base);
+/* One group of a block, start to end, of a layer whose params say fast: n pixels from `first` on; planes at base,
+ * list and counts of all chunks; scratch: EBNN_LANES_TOTALS bytes for every word of a block. */
+typedef void (*ebnn_lanes_group_t)(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                   uint32_t first, uint32_t n, const uint16_t *list, const uint8_t *counts,
+                                   const uint8_t *base, uint32_t *scratch);
+
+#define EBNN_LANES_TOTALS 64u
 
 /* What a pass yields: sums D of up to 4 planes of weights for up to 16 pixels. */
 typedef struct {

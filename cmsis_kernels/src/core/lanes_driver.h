@@ -15,13 +15,14 @@ typedef struct {
     void (*sort)(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind, uint32_t offset,
                  uint32_t stride, uint16_t *list);
     ebnn_lanes_sum_t sum4, sum8; /* 4-bit and 8-bit fields */
-    ebnn_lanes_pass_t fast_pass; /* for p->fast; may be NULL */
+    ebnn_lanes_group_t fast_group; /* for p->fast; may be NULL */
 } ebnn_lanes_parts_t;
 
 static inline uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p) {
     const uint32_t planes = ebnn_lanes_k(p) * ebnn_lanes_stride(p);
+    const uint32_t totals = p->fast != 0u ? EBNN_LANES_TOTALS * p->block_words : 0u;
     const uint32_t list = p->lists == NULL ? (ebnn_lanes_k(p) * 2u + 3u) & ~3u : 0u;
-    return planes + 8u * p->block_words + list;
+    return planes + 8u * p->block_words + totals + list;
 }
 
 /* The list of a group, all chunks one after another, in buffer. */
@@ -40,10 +41,6 @@ static inline void ebnn_lanes_build(const ebnn_bconv_lanes_params_t *p, const eb
 static inline void ebnn_lanes_pass(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
                                    const ebnn_lanes_parts_t *parts, uint32_t group, uint32_t first,
                                    const uint16_t *list, const uint8_t *counts, const uint8_t *base) {
-    if (p->fast != 0u && parts->fast_pass != NULL) {
-        parts->fast_pass(p, io, group, first, list, counts, base);
-        return;
-    }
     const ebnn_lanes_sum_t sum = p->field_bits == 4u ? parts->sum4 : parts->sum8;
     ebnn_lanes_sums_t sums;
     ebnn_lanes_tile_t tile;
@@ -64,7 +61,9 @@ static inline ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, c
     const uint32_t per_pass = p->field_bits == 4u ? 16u : 8u;
     uint32_t *planes = io->scratch;
     uint32_t *masks = planes + ebnn_lanes_k(p) * ebnn_lanes_stride(p) / 4u;
-    uint16_t *buffer = (uint16_t *)(masks + 2u * p->block_words);
+    uint32_t *totals = masks + 2u * p->block_words;
+    const int fast = p->fast != 0u && parts->fast_group != NULL;
+    uint16_t *buffer = (uint16_t *)(totals + (p->fast != 0u ? EBNN_LANES_TOTALS / 4u * p->block_words : 0u));
     for (uint32_t block = 0; block < pixels; block += 8u * p->block_words) {
         const uint32_t left = pixels - block;
         const uint32_t live = left < 8u * p->block_words ? left : 8u * p->block_words;
@@ -77,7 +76,10 @@ static inline ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, c
                 list = buffer;
             }
             const uint8_t *base = (const uint8_t *)planes;
-            for (uint32_t at = 0; at < live; at += per_pass, base += 8) {
+            if (fast) {
+                parts->fast_group(p, io, group, block, live, list, counts, base, totals);
+            }
+            for (uint32_t at = 0; at < live && !fast; at += per_pass, base += 8) {
                 ebnn_lanes_pass(p, io, parts, group, block + at, list, counts, base);
             }
             for (uint32_t i = 0; i < p->chunks; i++, counts += 16) {

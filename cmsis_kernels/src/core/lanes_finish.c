@@ -8,9 +8,10 @@
 /* Field of class j for pixel i of the pass; see lanes.h for the order. */
 static int32_t class_sum(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, uint32_t j, uint32_t i) {
     if (p->field_bits == 4u) {
-        return (int32_t)((sums->word[j][(i / 8u) * 2u + (i & 1u)] >> (8u * ((i & 7u) >> 1))) & 0xFFu);
+        return (int32_t)((sums->word[j][(i / 8u) * 2u + (i & 1u)] >> (8u * ((i & 7u) >> 1))) & 0xFFu) -
+               EBNN_LANES_BIAS4;
     }
-    return (int32_t)((sums->word[j][(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu);
+    return (int32_t)((sums->word[j][(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu) - EBNN_LANES_BIAS8;
 }
 
 void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, ebnn_lanes_tile_t *tile) {

@@ -10,7 +10,7 @@ static void sum_class(const uint16_t **list, const uint8_t *counts, const uint8_
                       uint32_t field_bits, uint32_t *out) {
     const uint32_t mask = field_bits == 4u ? 0x0F0F0F0Fu : 0x00FF00FFu;
     const uint32_t block = ((1u << field_bits) - 1u) / code_max;
-    const uint32_t bias = (field_bits == 4u ? 0x01010101u : 0x00010001u) * code_max * counts[0];
+    const uint32_t bias = field_bits == 4u ? 0x80808080u : 0x20002000u;
     uint32_t even0 = bias, odd0 = bias, even1 = bias, odd1 = bias;
     const uint16_t *at = *list;
     for (uint32_t positive = 0; positive < 2u; positive++) {

@@ -13,51 +13,62 @@ typedef struct {
     uint32_t half[4][4]; /* [plane][A, B, C, D] */
 } totals_t;
 
-/* The four planes' sums from the eight class sums of two pixels. */
-BL_INLINE void add_classes(const uint32_t *c, totals_t *t, uint32_t i) {
-    const uint32_t s01 = c[0] + c[1], s23 = c[2] + c[3], s45 = c[4] + c[5], s67 = c[6] + c[7];
+/* The four planes' sums of two pixels from their eight class sums. bias: of their sum. */
+BL_INLINE void add_classes(const uint32_t *c, uint32_t bias, uint32_t *t) {
+    const uint32_t s01 = bl_sadd16(c[0], c[1]), s23 = bl_sadd16(c[2], c[3]);
+    const uint32_t s45 = bl_sadd16(c[4], c[5]), s67 = bl_sadd16(c[6], c[7]);
     const uint32_t d03 = bl_sadd16(bl_ssub16(c[1], c[0]), bl_ssub16(c[3], c[2]));
     const uint32_t d47 = bl_sadd16(bl_ssub16(c[5], c[4]), bl_ssub16(c[7], c[6]));
-    t->half[0][i] = (s01 + s23) + (s45 + s67);
-    t->half[1][i] = bl_sadd16(d03, d47);
-    t->half[2][i] = bl_sadd16(bl_ssub16(s23, s01), bl_ssub16(s67, s45));
-    t->half[3][i] = bl_ssub16(s45 + s67, s01 + s23);
+    t[0] = bl_ssub16(bl_sadd16(bl_sadd16(s01, s23), bl_sadd16(s45, s67)), bias);
+    t[4] = bl_sadd16(d03, d47);
+    t[8] = bl_sadd16(bl_ssub16(s23, s01), bl_ssub16(s67, s45));
+    t[12] = bl_ssub16(bl_sadd16(s45, s67), bl_sadd16(s01, s23));
 }
 
-/* Two pixels' totals: class sums c, each the sum over all chunks. */
-#define GATHER(expression)                                                                                             \
+#define NEXT_CHUNK (sizeof(ebnn_lanes_sums_t) / sizeof(uint32_t))
+
+/* c = the class sums of two pixels over all chunks; first and then: how a chunk's word gives or adds them. */
+#define GATHER(chunks, w, first, then)                                                                                 \
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                                      \
-        c[j] = (expression);                                                                                           \
+        const uint32_t v = (w)[4u * j];                                                                                \
+        c[j] = first;                                                                                                  \
+    }                                                                                                                  \
+    for (uint32_t i = 1; i < (chunks); i++) {                                                                          \
+        for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                                  \
+            const uint32_t v = (w)[i * NEXT_CHUNK + 4u * j];                                                           \
+            c[j] = then;                                                                                               \
+        }                                                                                                              \
     }
 
-/* The totals of pixels 0, 4 (i = 0), 2, 6 (1), 1, 5 (2) and 3, 7 (3); first: the first of their words of class 0. */
-static void totals2(uint32_t chunks, uint32_t field_bits, const uint32_t *first, uint32_t i, totals_t *t) {
+/* The totals of eight pixels (of the first only where only_first); w: the first of their words of class 0. */
+BL_INLINE void totals_of(uint32_t chunks, uint32_t field_bits, const uint32_t *w, int only_first, totals_t *t) {
+    const uint32_t bias = chunks * EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
     uint32_t c[8];
-    const uint32_t *w = field_bits == 8u ? first + i : first + i / 2u;
     if (field_bits == 8u) {
-        GATHER(w[4u * j])
-    } else if ((i & 1u) == 0u) {
-        GATHER(bl_uxtb16(w[4u * j]))
-    } else {
-        GATHER(bl_uxtb16_ror8(w[4u * j]))
-    }
-    while (--chunks != 0u) {
-        w += sizeof(ebnn_lanes_sums_t) / sizeof *w;
-        if (field_bits == 8u) {
-            GATHER(c[j] + w[4u * j])
-        } else if ((i & 1u) == 0u) {
-            GATHER(bl_uxtab16(c[j], w[4u * j]))
-        } else {
-            GATHER(bl_uxtab16_ror8(c[j], w[4u * j]))
+        for (uint32_t k = 0; k < 4u; k++) {
+            GATHER(chunks, w + k, v, bl_sadd16(c[j], v))
+            add_classes(c, 0u, t->half[0] + k); /* 8 * EBNN_LANES_BIAS8 is 0 modulo 2^16 */
         }
+        return;
     }
-    add_classes(c, t, i);
+    GATHER(chunks, w, bl_uxtb16(v), bl_uxtab16(c[j], v))
+    add_classes(c, bias, t->half[0]);
+    if (only_first) {
+        return;
+    }
+    GATHER(chunks, w, bl_uxtb16_ror8(v), bl_uxtab16_ror8(c[j], v))
+    add_classes(c, bias, t->half[0] + 1);
+    GATHER(chunks, w + 1, bl_uxtb16(v), bl_uxtab16(c[j], v))
+    add_classes(c, bias, t->half[0] + 2);
+    GATHER(chunks, w + 1, bl_uxtb16_ror8(v), bl_uxtab16_ror8(c[j], v))
+    add_classes(c, bias, t->half[0] + 3);
 }
 
-/* The totals of eight pixels, or of the first of them only. */
-static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *first, int only_first, totals_t *t) {
-    for (uint32_t i = 0; i < (only_first ? 1u : 4u); i++) {
-        totals2(p->chunks, p->field_bits, first, i, t);
+static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *w, int only_first, totals_t *t) {
+    if (p->chunks == 1u && p->field_bits == 4u) {
+        totals_of(1, 4, w, only_first, t);
+    } else {
+        totals_of(p->chunks, p->field_bits, w, only_first, t);
     }
     if (p->weight_kind != 1u) {
         for (uint32_t i = 0; i < 4u; i++) {
@@ -205,25 +216,27 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
     }
 }
 
-void ebnn_lanes_fast_pass__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                     uint32_t first, const uint16_t *list, const uint8_t *counts,
-                                     const uint8_t *base) {
-    ebnn_lanes_sums_t sums[EBNN_FAST_CHUNKS];
-    totals_t t[2];
-    for (uint32_t i = 0; i < p->chunks; i++, counts += 16) {
-        if (p->field_bits == 4u) {
-            ebnn_lanes_sum4__cortex_m4(list, counts, base, p->code_max, &sums[i]);
-        } else {
-            ebnn_lanes_sum8__cortex_m4(list, counts, base, p->code_max, &sums[i]);
-        }
-        list += i + 1u < p->chunks ? ebnn_lanes_entries(counts) : 0u;
-    }
-    const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
+void ebnn_lanes_fast_group__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                      uint32_t first, uint32_t n, const uint16_t *list, const uint8_t *counts,
+                                      const uint8_t *base, uint32_t *scratch) {
     const uint32_t most = p->field_bits == 4u ? 16u : 8u;
-    const uint32_t n = pixels - first < most ? pixels - first : most;
-    totals(p, sums[0].word[0], n == 1u, &t[0]);
-    if (n > 8u) {
-        totals(p, sums[0].word[0] + 2, n == 9u, &t[1]);
+    ebnn_lanes_sums_t sums[EBNN_FAST_CHUNKS];
+    totals_t *t = (totals_t *)scratch;
+    for (uint32_t at = 0; at < n; at += most, base += 8) {
+        const uint16_t *l = list;
+        for (uint32_t i = 0; i < p->chunks; i++) {
+            const uint8_t *of_chunk = counts + 16u * i;
+            if (p->field_bits == 4u) {
+                ebnn_lanes_sum4__cortex_m4(l, of_chunk, base, p->code_max, &sums[i]);
+            } else {
+                ebnn_lanes_sum8__cortex_m4(l, of_chunk, base, p->code_max, &sums[i]);
+            }
+            l += i + 1u < p->chunks ? ebnn_lanes_entries(of_chunk) : 0u;
+        }
+        totals(p, sums[0].word[0], at + 1u == n, t++);
+        if (most == 16u && at + 8u < n) {
+            totals(p, sums[0].word[0] + 2, at + 9u == n, t++);
+        }
     }
-    channels(p, io, group, first, n, t);
+    channels(p, io, group, first, n, (const totals_t *)scratch);
 }

@@ -29,9 +29,9 @@ uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const 
 void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
                                 uint32_t offset, uint32_t stride, uint16_t *list);
 
-/* ebnn_lanes_pass_t for p->fast: sums, totals and epilogue with the DSP extension. */
-void ebnn_lanes_fast_pass__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                     uint32_t first, const uint16_t *list, const uint8_t *counts,
-                                     const uint8_t *base);
+/* ebnn_lanes_group_t: sums, totals and epilogue with the DSP extension. */
+void ebnn_lanes_fast_group__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                                      uint32_t first, uint32_t n, const uint16_t *list, const uint8_t *counts,
+                                      const uint8_t *base, uint32_t *scratch);
 
 #endif

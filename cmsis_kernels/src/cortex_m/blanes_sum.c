@@ -17,10 +17,9 @@
 /* Stack of the functions below. */
 #define SP_COUNTS "0"
 #define SP_SUMS "4"
-#define SP_UNIT "8"   /* code_max in every wide field: the bias of one negative entry */
-#define SP_LIMIT "12" /* list position where the narrow fields are full */
-#define SP_ROOM "16"  /* list bytes until then */
-#define SP_CLASS "20" /* classes left */
+#define SP_LIMIT "8" /* list position where the narrow fields are full */
+#define SP_ROOM "12" /* list bytes until then */
+#define SP_CLASS "16" /* classes left */
 
 /* clang-format off */
 __asm__(
@@ -84,29 +83,31 @@ __asm__(
     "5: EBNN_ADD1\n"
     "9: EBNN_WIDEN \\bits\n"
     ".endm\n"
-    /* void name(list, counts, base, sums, unit, room) */
+    /* void name(list, counts, base, sums, room) */
     ".macro EBNN_SUM name, run, bits\n"
     ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
-    "  push {r4-r11, lr}\n sub sp, #28\n"
-    "  ldr r12, [sp, #64]\n str r12, [sp, #" SP_UNIT "]\n ldr r12, [sp, #68]\n str r12, [sp, #" SP_ROOM "]\n"
+    "  push {r4-r11, lr}\n sub sp, #20\n"
+    "  ldr r12, [sp, #56]\n str r12, [sp, #" SP_ROOM "]\n"
     "  str r3, [sp, #" SP_SUMS "]\n mov r12, #8\n str r12, [sp, #" SP_CLASS "]\n"
     "  mov r12, r1\n mov r1, r2\n add r2, r1, #4\n"
     "10: ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
-    "  mov r4, #0\n mov r5, r4\n mov r6, r4\n mov r7, r4\n"
+    /* fields start at minus their bias, 128 or 8192: N at -bias * (1 + 2^bits), H at -bias */
+    ".if \\bits == 4\n"
+    "  mvn r5, #0x80808080\n add r5, #1\n"
+    ".else\n"
+    "  mvn r5, #0x20002000\n add r5, #1\n"
+    ".endif\n"
+    "  add r4, r5, r5, lsl #\\bits\n mov r6, r4\n mov r7, r5\n"
     "  cmp r3, #0\n beq 11f\n"
     "  \\run \\bits\n"
-    /* negate, and bias by unit * (negative entries) in every field */
-    "11: ldr r12, [sp, #" SP_COUNTS "]\n ldr r11, [sp, #" SP_UNIT "]\n ldrb r10, [r12, #-1]\n"
-    "  ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
-    "  mul r10, r11, r10\n rsb r5, r5, r10\n rsb r7, r7, r10\n add r10, r10, r10, lsl #\\bits\n"
-    "  rsb r4, r4, r10\n rsb r6, r6, r10\n"
-    "  cmp r3, #0\n beq 12f\n"
+    "11: ldr r12, [sp, #" SP_COUNTS "]\n rsb r4, r4, #0\n rsb r5, r5, #0\n rsb r6, r6, #0\n rsb r7, r7, #0\n"
+    "  ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n cmp r3, #0\n beq 12f\n"
     "  \\run \\bits\n"
     "12: ldr r12, [sp, #" SP_SUMS "]\n sub r4, r4, r5, lsl #\\bits\n sub r6, r6, r7, lsl #\\bits\n"
     "  stm r12!, {r4-r7}\n str r12, [sp, #" SP_SUMS "]\n"
     "  ldr r10, [sp, #" SP_CLASS "]\n ldr r12, [sp, #" SP_COUNTS "]\n subs r10, #1\n str r10, [sp, #" SP_CLASS "]\n"
     "  bne 10b\n"
-    "  add sp, #28\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
+    "  add sp, #20\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
     ".endm\n"
     "EBNN_SUM ebnn_lanes_sum4_short, EBNN_RUN_SHORT, 4\n"
     "EBNN_SUM ebnn_lanes_sum4_long, EBNN_RUN_LONG, 4\n"
@@ -114,24 +115,24 @@ __asm__(
 /* clang-format on */
 
 void ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
-                           uint32_t unit, uint32_t room);
+                           uint32_t room);
 void ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
-                          uint32_t unit, uint32_t room);
+                          uint32_t room);
 void ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
-                          uint32_t unit, uint32_t room);
+                          uint32_t room);
 
 void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                 ebnn_lanes_sums_t *sums) {
     if (code_max == 1u) {
-        ebnn_lanes_sum4_long(list, counts, base, sums, 0x01010101u, 2u * 15u);
+        ebnn_lanes_sum4_long(list, counts, base, sums, 2u * 15u);
     } else {
-        ebnn_lanes_sum4_short(list, counts, base, sums, 0x01010101u * code_max, 0);
+        ebnn_lanes_sum4_short(list, counts, base, sums, 0);
     }
 }
 
 void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                 ebnn_lanes_sums_t *sums) {
-    ebnn_lanes_sum8_long(list, counts, base, sums, 0x00010001u * code_max, code_max > 7u ? 2u * 15u : 2u * 35u);
+    ebnn_lanes_sum8_long(list, counts, base, sums, code_max > 7u ? 2u * 15u : 2u * 35u);
 }
 
 #else
