@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for row in rows:
             print(row.name, file=sys.stderr, flush=True)
             results.append(table.measure_row(row))
-        document = {result.row.name: result.as_dict() for result in results}
+        document = table.document(results)
         text = table.markdown(results)
         print(json.dumps(document, indent=1) if args.json else text)
         if not args.only:

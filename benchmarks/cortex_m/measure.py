@@ -96,7 +96,8 @@ def _call(cpu: str, choice: Choice, ins: Sequence[bytes], outs: Sequence[bytes],
         inputs = [b.buffer(data) for data in ins]
         places = [b.buffer(len(data)) for data in outs]
         scratch = b.buffer(choice.scratch) if choice.scratch else 0
-        result = b.kernel(choice.kernel, params, inputs, *(*places, 0)[:2], scratch=scratch)
+        second = places[1] if len(places) > 1 else 0
+        result = b.kernel(choice.kernel, params, inputs, places[0], second, scratch)
         if result.trace.status:
             raise MismatchError(f"{layer}: {choice.kernel} returned status {result.trace.status}")
         for at, data in zip(places, outs, strict=True):

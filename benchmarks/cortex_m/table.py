@@ -112,6 +112,19 @@ class Result:
         return out
 
 
+def document(results: Sequence[Result]) -> dict[str, Any]:
+    """results.json: each row by its name, and each pair of rows by the pair's name with a list of values a field."""
+    out: dict[str, Any] = {result.row.name: result.as_dict() for result in results}
+    for group in dict.fromkeys(result.row.group for result in results if result.row.group):
+        parts = [result.as_dict() for result in results if result.row.group == group]
+        out[str(group)] = {
+            form: {key: [part[form][key] for part in parts] for key in parts[0][form]}
+            for form in ("ram", "flash")
+            if all(form in part for part in parts)
+        }
+    return out
+
+
 def measure_row(row: Row) -> Result:
     """Measures a row. Raises MismatchError when a kernel differs from the reference."""
     graph = row.graph(np.random.default_rng(measure.seed_of(row.name)))

@@ -30,6 +30,7 @@ _PAGE = 0x10000
 _TABLE_ENTRIES = 1 << 16
 _RAM_BASE = 0x20000000
 _RETURN = 0x1FFF0000  # return address: a page of its own, at the end of the executable code region
+_READ, _WRITE, _EXECUTE = 1, 2, 4  # unicorn's UC_PROT_*
 _STACK_PAINT = 0xC5
 _STACK_LIMIT = 32 << 10  # bytes painted below the top; more stack than this is a fault of the code
 
@@ -84,6 +85,7 @@ class Machine:
         except ImportError as e:
             raise ToolchainError(f"estimate: {e}", "pip install unicorn capstone pyelftools") from None
         self.cpu = cpu
+        self.time_limit = 600.0  # seconds of one call
         self.table = cost.TABLES.get(cpu)
         self._const = arm_const
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
@@ -130,7 +132,9 @@ class Machine:
     def _map(self, start: int, size: int) -> None:
         for page in range(start // _PAGE, (start + size - 1) // _PAGE + 1):
             if page not in self._mapped:
-                self._uc.mem_map(page * _PAGE, _PAGE)
+                # code is read-only, so that a stray write faults instead of changing the program
+                code = page * _PAGE < _RAM_BASE
+                self._uc.mem_map(page * _PAGE, _PAGE, _READ | _EXECUTE | (0 if code else _WRITE))
                 self._mapped.add(page)
 
     def _install(self, kind: int, hook: Any, state: ctypes.Structure) -> None:
@@ -243,7 +247,7 @@ class Machine:
         if self._access is not None:
             self._access.violations = 0
         try:
-            self._uc.emu_start(target | 1, _RETURN)
+            self._uc.emu_start(target | 1, _RETURN, timeout=int(self.time_limit * 1e6))
         except self._error as e:
             pc = self._uc.reg_read(c.UC_ARM_REG_PC)
             where = self.function_at(pc)
@@ -251,6 +255,13 @@ class Machine:
             raise ToolchainError(
                 f"estimate: the code faults at {place}: {e}", "the emulated code is wrong"
             ) from None
+        pc = self._uc.reg_read(c.UC_ARM_REG_PC)
+        if pc & ~1 != _RETURN:
+            where = self.function_at(pc)
+            raise ToolchainError(
+                f"estimate: {where.name if where else hex(pc)} did not end within {self.time_limit:g} s",
+                "the emulated code hangs, or the model is very large",
+            )
         if self._state.dropped:
             raise ToolchainError(
                 "estimate: more distinct code blocks than the counter holds", "report this as a bug"

@@ -100,18 +100,29 @@ def run(
     )
     blob = folder / "table.bin"
     blob.write_bytes(table)
-    done = subprocess.run(
-        ["qemu-system-arm", "-M", board.machine, "-kernel", str(elf), "-display", "none", "-monitor", "none"]
-        + ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
-        + ["-device", f"loader,file={blob},addr={board.table:#x},force-raw=on"],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    output = done.stdout + done.stderr
+    command = [
+        "qemu-system-arm",
+        "-M",
+        board.machine,
+        "-kernel",
+        str(elf),
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+    ]
+    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+    command += ["-device", f"loader,file={blob},addr={board.table:#x},force-raw=on"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output = process.communicate()[0] + "\n# hangs"
     failed: dict[int, str] = {}
     notes: list[str] = []
     ran = None
+    begun = 0
     for line in output.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "F":
@@ -120,9 +131,12 @@ def run(
             notes = []
         elif kind == "#":
             notes.append(rest)
+        elif kind == "B":
+            begun = int(rest) + 1
         elif kind == "D":
             ran = int(rest)
-    if ran is None:  # a fault ended the run
-        assert failed, f"{board.machine}: the image did not run: {output.strip() or done.returncode}"
-        ran = max(failed) + 1
+    if ran is None:  # a fault or the time limit ended the run
+        assert begun, f"{board.machine}: the image did not run: {output.strip()}"
+        ran = begun
+        failed.setdefault(ran - 1, "; ".join(["did not end", *notes]))
     return ran, failed

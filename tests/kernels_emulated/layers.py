@@ -17,6 +17,7 @@ from edgebnn.ir.ops.lowbit import WEIGHT_KINDS
 
 Rng = np.random.Generator
 _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 33, 48, 64, 70)
+_LARGE = (96, 100, 128, 192, 256)
 _LIMITS = {"b1": 1, "u2": 3, "u3": 7, "u4": 15, "s8": 255}
 
 
@@ -47,23 +48,26 @@ def _image(rng: Rng, window: dict[str, Any], most: int = 9) -> tuple[int, int]:
     return size[0], size[1]
 
 
-def _one(op_type: str, inputs: list[TensorType], out: TensorType, attrs: dict[str, Any]) -> Graph:
-    """A graph of one op; a second input is a tensor that no op writes."""
+def _one(
+    op_type: str, inputs: list[TensorType], out: TensorType, attrs: dict[str, Any], second: str | None = None
+) -> Graph:
+    """A graph of one op; a second input is a tensor that no op writes, ``second`` the type of a second output."""
     names = [f"in{i}" for i in range(len(inputs))]
-    op = Op("layer", op_type, tuple(names), ("out",), attrs)
+    op = Op("layer", op_type, tuple(names), ("out", "out2") if second else ("out",), attrs)
     shape = REGISTRY[op_type].shape(op, [t.shape for t in inputs])[0]
-    types = {
-        **dict(zip(names, inputs, strict=True)),
-        "out": TensorType(shape, out.dtype, out.scale, out.zero_point),
-    }
+    types = dict(zip(names, inputs, strict=True))
+    types["out"] = TensorType(shape, out.dtype, out.scale, out.zero_point)
+    if second:
+        types["out2"] = TensorType(shape, second, 0.5)
     return Graph("random", (op,), types, "in0", "out")
 
 
 def bconv2d(rng: Rng) -> Graph:
     """Low-bit convolution: every activation type, weight kind, output and epilogue."""
     window = _window(rng)
-    h, w = _image(rng, window)
-    in_c, out_c = int(_pick(rng, _CHANNELS)), int(_pick(rng, _CHANNELS))
+    large = rng.random() < 0.1
+    h, w = _image(rng, window, 24 if large and rng.random() < 0.5 else 9)
+    in_c, out_c = int(_pick(rng, _LARGE if large else _CHANNELS)), int(_pick(rng, _CHANNELS))
     dtype = _pick(rng, ("b1", "b1", "b1", "u2", "u2", "u3", "u4", "s8"))
     kind = _pick(rng, ("binary", "binary", "binary", "ternary", "two_plane"))
     zero = int(rng.integers(-20, 21)) if dtype == "s8" and rng.random() < 0.5 else 0
@@ -75,8 +79,7 @@ def bconv2d(rng: Rng) -> Graph:
     source = TensorType((h, w, in_c), dtype, 0.5, zero)
     bound = max(1, int(np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)).max()) * _LIMITS[dtype])
     spread = max(2, int(bound**0.5) * 2)
-    out_dtype = _pick(rng, ("b1", "b1", "s8", "s8", "s32"))
-    inputs = [source]
+    out_dtype = _pick(rng, ("b1", "b1", "b1", "s8", "s8", "s8", "s32", "u2", "u3", "u4"))
     if out_dtype == "b1" and rng.random() < 0.7:
         threshold = rng.integers(-spread, spread + 1, out_c)
         threshold[rng.random(out_c) < 0.05] = np.iinfo(np.int32).min
@@ -92,12 +95,31 @@ def bconv2d(rng: Rng) -> Graph:
             attrs["mul2"] = rng.integers(-largest, largest + 1, out_c).astype(np.int16)
             attrs["add2"] = rng.integers(-largest * spread, largest * spread + 1, out_c).astype(np.int32)
         attrs["act_min"], attrs["act_max"] = (-128, 127) if rng.random() < 0.7 else (-100, 90)
+        if out_dtype.startswith("u"):
+            attrs["act_min"], attrs["act_max"] = 0, _LIMITS[out_dtype]
     out = TensorType((1, 1, 1), out_dtype, 0.5)
-    graph = _one("bconv2d", inputs, out, attrs)
-    if out_dtype == "s8" and rng.random() < 0.5:
-        residual = TensorType(graph.tensors["out"].shape, "s8", 0.5)
-        graph = _one("bconv2d", [source, residual], out, attrs)
-    return graph
+    graph = _one("bconv2d", [source], out, attrs)
+    if out_dtype != "s8":
+        return graph
+    inputs = [source]
+    if rng.random() < 0.5:
+        inputs.append(TensorType(graph.tensors["out"].shape, "s8", 0.5))
+    second = None
+    if rng.random() < 0.4:  # the next layer's quantiser, fused
+        second = str(_pick(rng, ("b1", "u2", "u2", "u3", "u4", "s8")))
+        attrs |= {f"next_{key}": value for key, value in _quantizer(rng, out_c, second).items()}
+    return _one("bconv2d", inputs, out, attrs, second)
+
+
+def _quantizer(rng: Rng, channels: int, dtype: str) -> dict[str, Any]:
+    """mul, add and shift that spread s8 codes over the range of ``dtype``."""
+    mul = rng.integers(-3000, 3001, channels)
+    mul[rng.random(channels) < 0.05] = 0
+    return {
+        "mul": mul.astype(np.int16),
+        "add": (-mul * rng.integers(-90, 91, channels) + rng.integers(0, 9999, channels)).astype(np.int32),
+        "shift": 0 if dtype == "b1" else int(rng.integers(8, 12) if dtype == "s8" else rng.integers(11, 17)),
+    }
 
 
 def _requantize(rng: Rng, channels: int, spread: int) -> dict[str, Any]:
@@ -144,16 +166,10 @@ def depthwise_conv2d(rng: Rng) -> Graph:
 
 
 def quantize(rng: Rng) -> Graph:
-    """s8 to bits."""
+    """s8 to bits, or to s8 with gains of its own per channel."""
     shape = (int(rng.integers(1, 10)), int(rng.integers(1, 8)), int(_pick(rng, _CHANNELS)))
-    dtype = _pick(rng, ("b1", "u2", "u3", "u4"))
-    mul = rng.integers(-3000, 3001, shape[2])
-    mul[rng.random(shape[2]) < 0.05] = 0
-    attrs = {
-        "mul": mul.astype(np.int16),
-        "add": (-mul * rng.integers(-90, 91, shape[2]) + rng.integers(0, 9999, shape[2])).astype(np.int32),
-        "shift": 0 if dtype == "b1" else int(rng.integers(11, 17)),
-    }
+    dtype = str(_pick(rng, ("b1", "b1", "u2", "u2", "u3", "u4", "s8")))
+    attrs = _quantizer(rng, shape[2], dtype)
     return _one("quantize", [TensorType(shape, "s8", 0.1)], TensorType((1, 1, 1), dtype), attrs)
 
 
@@ -161,7 +177,7 @@ def layout(rng: Rng) -> Graph:
     """Change of the storage order, either way."""
     shape = (int(rng.integers(1, 10)), int(rng.integers(1, 8)), int(_pick(rng, _CHANNELS)))
     dtype = _pick(rng, ("b1", "u2", "u3", "u4", "s8"))
-    orders = ["nhwc", "chw" if dtype == "s8" else "planes"]
+    orders = ["nhwc", "chw"] if dtype == "s8" else ["nhwc", "planes", "nibbles"]
     rng.shuffle(orders)
     graph = _one("layout", [TensorType(shape, dtype)], TensorType((1, 1, 1), dtype), {})
     types = {

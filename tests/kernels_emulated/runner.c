@@ -2,8 +2,8 @@
  * Test image: runs the kernel calls of a case table and compares every output byte with the expected ones.
  *
  * The host places the table (see blob.py) at TABLE_ADDRESS before boot. Inputs and parameters stay there; outputs
- * and scratch go to RAM between guards. Results leave by semihosting: a line "F <case> <reason>" for each failed
- * case and "D <cases run>" at the end.
+ * and scratch go to RAM between guards. Results leave by semihosting: "B <case>" before each case, "F <case> <reason>" after a
+ * failed one and "D <cases run>" at the end.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -148,8 +148,10 @@ void start(void) {
         print("no case table\n");
         leave(2u);
     }
-    for (current = 0; current < table->n_cases; current++)
+    for (current = 0; current < table->n_cases; current++) {
+        print_number("B ", current, "\n");
         run_case(&table->cases[current]);
+    }
     print_number("D ", table->n_cases, "\n");
     leave(0u);
 }

@@ -13,7 +13,7 @@ from . import blob, boards, cases
 pytest.importorskip("unicorn")
 pytestmark = pytest.mark.skipif(boards.missing_tool() is not None, reason=f"needs {boards.missing_tool()}")
 
-from edgebnn.errors import MismatchError  # noqa: E402
+from edgebnn.errors import MismatchError, ToolchainError  # noqa: E402
 from edgebnn.estimate import image  # noqa: E402
 from edgebnn.estimate.bench import Bench  # noqa: E402
 
@@ -22,7 +22,9 @@ def _bench(cpu: str) -> Bench:
     root = csrc.kernels_dir()
     isa = targets.load(cpu).isa
     files = [root / s for s in sources(k.symbol for k in kernels().values() if k.isa in isa)]
-    return Bench(files, cpu, ("-O2",), [root / "include", root / "src"], watch=True)
+    bench = Bench(files, cpu, ("-O2",), [root / "include", root / "src"], watch=True)
+    bench.machine.time_limit = 30.0
+    return bench
 
 
 def _run(bench: Bench, call: blob.KernelCall) -> str | None:
@@ -38,7 +40,7 @@ def _run(bench: Bench, call: blob.KernelCall) -> str | None:
             return f"status {result.trace.status}: {call.label}"
         right = all(bench.read(at, len(data)) == data for at, data in zip(outs, call.outputs, strict=True))
         return None if right else f"output differs: {call.label}"
-    except MismatchError as e:
+    except (MismatchError, ToolchainError) as e:  # the second: a fault
         return f"{e}: {call.label}"
     finally:
         bench.forget(level)
