@@ -164,6 +164,18 @@ def test_convert_is_deterministic_and_replaces(tiny_ebnn: Path, tmp_path: Path) 
     assert not {"tiny.c", "tiny.h", "tiny.ebnn"} & names
 
 
+def test_a_ram_budget_is_kept_and_verified(
+    tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("convert", tiny_ebnn, "--target", "cortex-m4", "--json", "-o", tmp_path / "out")
+    assert call(*args) == 0
+    free = json.loads(capsys.readouterr().out)["arena"]
+    assert call(*args, "--ram", str(free)) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["arena"] <= free and report["ram_budget"] == free
+    assert call("verify", tmp_path / "out", "--on", "reference,host", "-n", "1") == 0
+
+
 def test_convert_of_a_conversion_is_the_same(tiny_ebnn: Path, tmp_path: Path) -> None:
     assert call("convert", tiny_ebnn, "--target", "cortex-m0", "-o", tmp_path / "a") == 0
     assert (tmp_path / "a" / "tiny.ebnn").read_bytes() == tiny_ebnn.read_bytes()

@@ -147,6 +147,13 @@ def test_output_that_is_not_ours(fails, tiny_ebnn: Path, tmp_path: Path) -> None
     assert "not empty" in fails(2, *args, tmp_path / "used")
 
 
+def test_budgets(fails, tiny_ebnn: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    args = ("convert", tiny_ebnn, "--target", "cortex-m4", "-o", tmp_path / "out")
+    for option, word in (("--flash", "flash"), ("--ram", "RAM")):
+        err = fails(3, *args, option, "300")
+        assert f"bytes of {word}, the budget is 300" in err and "layer '" in err
+
+
 def test_bad_name(fails, tiny_ebnn: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     for name in ("../x", "a b", "1a", "a;b", ""):
         args = ("convert", tiny_ebnn, "--target", "host", "-o", tmp_path / "out", "--name", name)

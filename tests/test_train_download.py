@@ -146,6 +146,7 @@ def test_wrong_checksum_is_refused_and_fetched_anew(server: Server, tmp_path: Pa
         b"not an archive",
         tar_gz({"other/a.wav": b"a"}),
     ],
+    ids=["parent", "absolute", "link", "cut", "text", "other"],  # archives hold the time: no names for a test
 )
 def test_bad_archives_are_refused(server: Server, tmp_path: Path, content: bytes) -> None:
     server.content = content

@@ -27,10 +27,19 @@ from edgebnn.errors import UsageError
     show_default=True,
     help="What to prefer where a kernel trades flash for speed.",
 )
+@click.option("--flash", type=click.IntRange(min=1), metavar="BYTES", help="Budget of weights and constants.")
+@click.option("--ram", type=click.IntRange(min=1), metavar="BYTES", help="Budget of the arena.")
 @click.option("--name", metavar="IDENT", help="C name of the model; default: the model's own.")
 @json_option
 def convert(
-    model: Path, target_name: str, output: Path, optimize: str, name: str | None, as_json: bool
+    model: Path,
+    target_name: str,
+    output: Path,
+    optimize: str,
+    flash: int | None,
+    ram: int | None,
+    name: str | None,
+    as_json: bool,
 ) -> None:
     """Convert MODEL to C for a target: NAME.c, NAME.h, NAME.ebnn and report.json in the output folder."""
     from edgebnn.converters import load_model
@@ -45,10 +54,15 @@ def convert(
     graph = lower(load_model(model))
     if name is not None:
         graph = dataclasses.replace(graph, name=name)
-    planned = plan(graph, target, optimize=optimize)
+    planned = plan(graph, target, optimize=optimize, flash=flash, ram=ram)
     with output_folder.replacing(output) as folder:
         emit(planned, folder)
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        path = folder / "report.json"
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if ram is not None:
+            # Kept because it decides the plan, which verify makes again; a flash budget shows in "optimize".
+            report["ram_budget"] = ram
+            path.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if as_json:
         emit_json(report)
     else:

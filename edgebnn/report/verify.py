@@ -44,7 +44,8 @@ def load_plan(folder: Path, report: dict[str, Any]) -> Plan:
     path = folder / f"{report['name']}.ebnn"
     if not path.is_file():
         raise ModelError(f"{path}: missing", "convert the model again")
-    planned = plan(ir.load(path), targets.load(report["target"]), optimize=report["optimize"])
+    target = targets.load(report["target"])
+    planned = plan(ir.load(path), target, optimize=report["optimize"], ram=report.get("ram_budget"))
     if planned.crc != report["crc"]:
         raise ModelError(f"{path}: not the model of the folder's report.json", "convert the model again")
     if [layer["kernel"] for layer in report["layers"]] != [step.kernel for step in planned.steps]:
