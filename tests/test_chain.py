@@ -4,6 +4,7 @@ every layer; a trained network and its integer model agree."""
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_arena_buffers_never_overlap_while_they_live(plans: list[Plan]) -> None:
             if step.scratch:
                 spans.append((planned.scratch_offsets[i], planned.scratch_offsets[i] + step.scratch))
             spans.sort()
-            assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False)), (
+            assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)), (
                 graph.name,
                 step.op.name,
             )

@@ -104,7 +104,7 @@ def _conv(op: Op, ins: Types, outs: Types) -> str | None:
 
 
 def _weight_codes(codes: np.ndarray, kind: Any) -> str | None:
-    if kind not in WEIGHT_KINDS:
+    if not isinstance(kind, str) or kind not in WEIGHT_KINDS:
         return f"weight kind {kind!r}"
     wrong = codes[~np.isin(codes, WEIGHT_KINDS[kind])]
     return f"a {kind} weight is {int(wrong[0])}" if wrong.size else None
@@ -128,7 +128,7 @@ def _epilogue(op: Op, out: TensorType) -> str | None:
     )
     if wrong is None and "combine" in given:
         second = _first(_array(op, "mul2", "int16", shape), _array(op, "add2", "int32", shape))
-        wrong = second if a["combine"] in ("max", "min") else "combine must be max or min"
+        wrong = second if str(a["combine"]) in ("max", "min") else "combine must be max or min"
     if wrong is not None or out.dtype == "b1":
         return wrong
     if a.get("act_min") is None or a.get("act_max") is None:

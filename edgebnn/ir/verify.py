@@ -98,8 +98,8 @@ def _verify_op(graph: Graph, op: Op, written: set[str], integer: bool) -> None:
         raise bad("writes a tensor twice")
     if definition.attrs >= windows.ATTRS and (wrong := window(op)):
         raise bad(wrong)
-    weights = op.attrs.get("weights", op.attrs.get("codes"))
-    if weights is not None and not (isinstance(weights, np.ndarray) and weights.ndim in (3, 4)):
+    weights = [op.attrs[key] for key in ("weights", "codes") if key in op.attrs]
+    if not all(isinstance(w, np.ndarray) and w.ndim in (3, 4) for w in weights):
         raise bad("the weights are no array of 3 or 4 dimensions")
     shapes = definition.shape(op, [graph.tensors[n].shape for n in op.inputs])
     if shapes != [graph.tensors[n].shape for n in op.outputs]:
