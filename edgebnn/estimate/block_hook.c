@@ -59,9 +59,16 @@ typedef struct {
     uint32_t writable;
 } range_t;
 
+/* uc_reg_read() and uc_reg_write() of the unicorn library. */
+typedef int (*read_register_t)(void *uc, int id, uint32_t *value);
+typedef int (*write_register_t)(void *uc, int id, const uint32_t *value);
+
 typedef struct {
     const range_t *ranges;
     const block_state_t *blocks;
+    read_register_t read_register;
+    write_register_t write_register;
+    int xpsr; /* unicorn's number of the xPSR */
     uint32_t n_ranges;
     uint32_t last;       /* range of the last access: the next is likely there too */
     uint32_t violations; /* accesses outside; the rest describes the first one */
@@ -69,8 +76,9 @@ typedef struct {
     uint32_t size;
     uint32_t write;
     uint32_t block; /* address of the code block that made it */
-    uint32_t reserved;
 } access_state_t;
+
+#define IT_BITS 0x0600FC00u /* of the xPSR */
 
 static int allowed(const range_t *range, uint32_t address, uint32_t size, int write) {
     return address >= range->start && address < range->end && size <= range->end - address &&
@@ -82,9 +90,15 @@ void access_hook(void *uc, int kind, uint64_t address, int size, int64_t value, 
     const int write = kind == 17; /* UC_MEM_WRITE */
     const uint32_t at = (uint32_t)address;
     uint32_t low = 0, high = state->n_ranges;
-    (void)uc;
+    uint32_t xpsr = 0;
     (void)value;
 
+    /* Before a memory hook unicorn restores the CPU's state at the instruction, and with it the state of an IT block,
+     * but never clears it again: the code after the IT block would be decoded as if it were inside. */
+    if (state->read_register(uc, state->xpsr, &xpsr) == 0 && (xpsr & IT_BITS) != 0) {
+        xpsr &= ~IT_BITS;
+        state->write_register(uc, state->xpsr, &xpsr);
+    }
     if (high != 0 && allowed(&state->ranges[state->last], at, (uint32_t)size, write))
         return;
     while (high - low > 1) { /* the last range that starts at or before the address */

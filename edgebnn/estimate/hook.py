@@ -56,6 +56,9 @@ class AccessState(ctypes.Structure):
     _fields_ = [
         ("ranges", ctypes.c_void_p),
         ("blocks", ctypes.c_void_p),
+        ("read_register", ctypes.c_void_p),
+        ("write_register", ctypes.c_void_p),
+        ("xpsr", ctypes.c_int),
         ("n_ranges", ctypes.c_uint32),
         ("last", ctypes.c_uint32),
         ("violations", ctypes.c_uint32),
@@ -63,7 +66,6 @@ class AccessState(ctypes.Structure):
         ("size", ctypes.c_uint32),
         ("write", ctypes.c_uint32),
         ("block", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
     ]
 
 

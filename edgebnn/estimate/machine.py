@@ -163,7 +163,11 @@ class Machine:
         every = sorted([*self._segments, stack, *((a, n, w) for a, n, w in ranges if n)])
         self._ranges = (Range * len(every))(*(Range(a, a + n, int(w)) for a, n, w in every))
         if self._access is None:
-            self._access = AccessState()
+            self._access = AccessState(
+                read_register=ctypes.cast(self._library.uc_reg_read, ctypes.c_void_p),
+                write_register=ctypes.cast(self._library.uc_reg_write, ctypes.c_void_p),
+                xpsr=self._const.UC_ARM_REG_XPSR,
+            )
             self._install(
                 unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, self._hooks.access_hook, self._access
             )
