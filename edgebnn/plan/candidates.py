@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import cortex_m_s8, lanes, portable
+from edgebnn.plan import cortex_m_quantize, cortex_m_s8, lanes, portable
 from edgebnn.plan.types import Candidate
 
-CANDIDATES: tuple[Candidate, ...] = (*lanes.CANDIDATES, *cortex_m_s8.CANDIDATES, *portable.CANDIDATES)
+CANDIDATES: tuple[Candidate, ...] = (
+    *lanes.CANDIDATES,
+    *cortex_m_s8.CANDIDATES,
+    *cortex_m_quantize.CANDIDATES,
+    *portable.CANDIDATES,
+)

@@ -64,28 +64,24 @@ def _bconv(c: Context) -> list[Choice] | str:
     return [_choice("bconv2d", layouts, ("nhwc",), per_mac * _macs(c) + 60.0 * c.outputs[0].elements, params)]
 
 
+def quantize_params(c: Context, in_layout: str, out_layout: str) -> Params:
+    """Fields of ebnn_quantize_params_t."""
+    return {
+        **dict(zip("hwc", c.inputs[0].shape, strict=True)),
+        **{k: c.op.attrs[k] for k in ("mul", "add", "shift")},
+        "out_dtype": DTYPE_CODES[c.outputs[0].dtype],
+        "in_layout": LAYOUT_CODES[in_layout],
+        "out_layout": LAYOUT_CODES[out_layout],
+    }
+
+
 def _quantize(c: Context) -> list[Choice]:
-    a, t = c.op.attrs, c.inputs[0]
     if c.outputs[0].dtype == "s8":
         pairs = [("nhwc", "nhwc"), ("chw", "chw")]
     else:
         pairs = [(source, out) for source in ("nhwc", "chw") for out in ("nhwc", "planes", "nibbles")]
-    return [
-        _choice(
-            "quantize",
-            (source,),
-            (out,),
-            30.0 * t.elements,
-            {
-                **dict(zip("hwc", t.shape, strict=True)),
-                **{k: a[k] for k in ("mul", "add", "shift")},
-                "out_dtype": DTYPE_CODES[c.outputs[0].dtype],
-                "in_layout": LAYOUT_CODES[source],
-                "out_layout": LAYOUT_CODES[out],
-            },
-        )
-        for source, out in pairs
-    ]
+    cost = (40.0 + 35.0 * bit_count(c.outputs[0])) * c.inputs[0].elements
+    return [_choice("quantize", (i,), (o,), cost, quantize_params(c, i, o)) for i, o in pairs]
 
 
 def layout_choice(source: TensorType, out_layout: str) -> Choice:

@@ -1,5 +1,6 @@
 /*
- * Low-bit convolution and dense layers, any shape, channel-packed (NHWC) tensors: the readable reference in C.
+ * Low-bit convolution and dense layers, any shape, channel-packed (NHWC) tensors: the readable reference in
+ * C.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,7 +9,8 @@
 
 enum { BINARY = 1, TERNARY = 2, TWO_PLANE = 3 };
 
-/* sum of sign(w) * x over the words of one tap; x: bits of a b1 activation (1 = -1), NULL for an all +1 pad. */
+/* sum of sign(w) * x over the words of one tap; x: bits of a b1 activation (1 = -1), NULL for an all +1 pad.
+ */
 static int32_t dot_b1(const uint32_t *x, const uint32_t *sign, const uint32_t *mask, uint32_t channels) {
     const uint32_t words = (channels + 31u) / 32u;
     int32_t count = 0;
@@ -35,7 +37,8 @@ static int32_t dot_u(const uint32_t *x, const uint32_t *sign, const uint32_t *ma
     return sum;
 }
 
-static int32_t dot_s8(const int8_t *x, const uint32_t *sign, const uint32_t *mask, uint32_t channels, int32_t offset) {
+static int32_t dot_s8(const int8_t *x, const uint32_t *sign, const uint32_t *mask, uint32_t channels,
+                      int32_t offset) {
     int32_t sum = 0;
     for (uint32_t c = 0; c < channels; c++) {
         if (mask != NULL && ((mask[c / 32u] >> (c % 32u)) & 1u) == 0u) {
@@ -64,7 +67,8 @@ static int32_t dot(const ebnn_bconv_params_t *p, const void *x, const uint32_t *
     return sum;
 }
 
-static int32_t accumulate(const ebnn_bconv_params_t *p, const uint8_t *in, uint32_t oy, uint32_t ox, uint32_t oc) {
+static int32_t accumulate(const ebnn_bconv_params_t *p, const uint8_t *in, uint32_t oy, uint32_t ox,
+                          uint32_t oc) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t words = (d->in_c + 31u) / 32u;
     const uint32_t plane = words * d->kernel_h * d->kernel_w;

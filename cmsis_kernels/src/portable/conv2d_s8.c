@@ -16,7 +16,8 @@ static uint32_t out_index(const ebnn_conv_s8_params_t *p, uint32_t pixel, uint32
     return pixel * p->dims.out_c + channel;
 }
 
-static void store(const ebnn_conv_s8_params_t *p, int8_t *out, uint32_t pixel, uint32_t channel, int32_t acc) {
+static void store(const ebnn_conv_s8_params_t *p, int8_t *out, uint32_t pixel, uint32_t channel,
+                  int32_t acc) {
     const int32_t y = ebnn_requantize(acc, p->multiplier[channel], p->shift[channel]) + p->output_offset;
     out[out_index(p, pixel, channel)] = (int8_t)ebnn_clamp(y, p->act_min, p->act_max);
 }

@@ -31,7 +31,8 @@ static inline uint32_t ebnn_epilogue_bit(const ebnn_epilogue_t *e, int32_t acc, 
 }
 
 /* s8 or u2..u4 output: the clamped code */
-static inline int32_t ebnn_epilogue_code(const ebnn_epilogue_t *e, int32_t acc, uint32_t c, int32_t residual) {
+static inline int32_t ebnn_epilogue_code(const ebnn_epilogue_t *e, int32_t acc, uint32_t c,
+                                         int32_t residual) {
     const int32_t y = (ebnn_epilogue_affine(e, acc, c) >> e->shift) + residual;
     return ebnn_clamp(y, e->act_min, e->act_max);
 }

@@ -7,7 +7,8 @@
 #include "ebnn_kernels.h"
 #include "ebnn_params.h"
 
-/* The part of the window of output (oy, ox) that lies inside the image: rows y0..y1, columns x0..x1 (ends open). */
+/* The part of the window of output (oy, ox) that lies inside the image: rows y0..y1, columns x0..x1 (ends
+ * open). */
 typedef struct {
     uint32_t y0, y1, x0, x1;
 } window_t;

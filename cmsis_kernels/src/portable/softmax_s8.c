@@ -29,7 +29,8 @@ static int32_t exp_quarter(int32_t a) {
 
 /* exp(a) in Q0.31 for a <= 0 in Q5.26: a quarter's rest by series, the multiples of a quarter by table */
 static int32_t exp_negative(int32_t a) {
-    static const int32_t exp_minus_pow2[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
+    static const int32_t exp_minus_pow2[7] = {1672461947, 1302514674, 790015084, 290630308,
+                                              39332535,   720401,     242};
     const int32_t quarter = 1 << 24;
     const int32_t rest = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)) - quarter;
     const uint32_t remainder = (uint32_t)rest - (uint32_t)a;
