@@ -28,7 +28,10 @@ def _template(name: str) -> Template:
 
 def c_string(text: str) -> str:
     """A C string literal; anything but plain ASCII, and what could end or alter the literal, becomes octal."""
-    safe = "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
+    safe = "".join(
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}"
+        for b in text.encode(errors="replace")
+    )
     return f'"{safe}"'
 
 
@@ -181,7 +184,7 @@ def header_text(plan: Plan) -> str:
             f"{side}_shape": "x".join(map(str, t.shape)),
             f"{side}_dtype": t.dtype,
             f"{side}_scale": f"{float(t.scale)!r}f",
-            f"{side}_zero_point": t.zero_point,
+            f"{side}_zero_point": t.zero_point if t.zero_point >= 0 else f"({t.zero_point})",
         }
     return _template("model.h.in").substitute(values)
 
