@@ -21,18 +21,22 @@ WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror"]
 GUARD = 64
 
 
+KERNELS = tuple(
+    f"ebnn_bconv2d_{form}__{isa}" for form in ("lanes", "bits") for isa in ("portable", "cortex_m4")
+)
+
+
 @functools.cache
 def library() -> tuple[Any, Any]:
     """(ffi, lib) of the kernels under test, compiled with warnings as errors."""
     ffi = cffi.FFI()
-    sources = sorted((ROOT / "src" / "core").glob("*.c")) + sorted((ROOT / "src" / "cortex_m").glob("b*.c"))
+    core, arm = ROOT / "src" / "core", ROOT / "src" / "cortex_m"
+    sources = [*core.glob("lanes*.c"), *core.glob("bits*.c"), *core.glob("window.c"), *arm.glob("b*.c")]
     ffi.cdef(cdef(ROOT, sources))
-    names = ("bconv2d_lanes__portable", "bconv2d_lanes__cortex_m4")
-    for name in names:
-        ffi.cdef(f"int ebnn_{name}(const void *params, const ebnn_io_t *io);")
-    sources = sorted((ROOT / "src" / "core").glob("*.c")) + sorted((ROOT / "src" / "cortex_m").glob("b*.c"))
-    includes = [f"-I{ROOT / d}" for d in ("include", "src/core", "src/cortex_m")]
+    for name in KERNELS:
+        ffi.cdef(f"int {name}(const void *params, const ebnn_io_t *io);")
     folder = Path(tempfile.mkdtemp())
+    includes = [f"-I{ROOT / 'include'}"]
     command = ["gcc", "-O2", "-std=c99", "-shared", "-fPIC", *WARNINGS, *includes, *map(str, sources)]
     subprocess.run([*command, "-o", str(folder / "planes.so")], check=True)
     return ffi, ffi.dlopen(str(folder / "planes.so"))
@@ -167,6 +171,21 @@ def unpack_nibbles(data: bytes, channels: int, pixels: int) -> np.ndarray:
     flat = codes.reshape(channels, -1).astype(int)
     assert not flat[:, pixels:].any()
     return np.asarray(flat[:, :pixels])
+
+
+def bit_planes(x: np.ndarray) -> np.ndarray:
+    """b1 codes (H, W, C) as stored in EBNN_PLANES: uint32 (C, words)."""
+    bits = (x < 0).reshape(-1, x.shape[-1]).T
+    padded = np.zeros((bits.shape[0], -(-bits.shape[1] // 32) * 32), np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    return np.packbits(padded, axis=1, bitorder="little").view("<u4")
+
+
+def unpack_planes(data: bytes, channels: int, pixels: int) -> np.ndarray:
+    """(C, pixels) bits of b1 EBNN_PLANES; asserts that unused lanes are 0."""
+    bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(channels, -1), axis=1, bitorder="little")
+    assert not bits[:, pixels:].any()
+    return np.asarray(bits[:, :pixels]).astype(int)
 
 
 def _guarded(content: bytes | int) -> tuple[np.ndarray, int]:

@@ -60,8 +60,39 @@ typedef struct {
     uint8_t next_bits;       /* 0: no second output */
 } ebnn_bconv_lanes_params_t;
 
+/* Ways of the "bits" kernel; S: sums of planes from a start value, T: sum of all planes from total_start. */
+typedef enum {
+    EBNN_BITS_BUCKETS = 1,  /* binary weights, four channels a group, 8 runs each */
+    EBNN_BITS_MINORITY = 2, /* binary weights, one channel and run a group: the planes of the rarer sign; 2 S >= T */
+    EBNN_BITS_DIRECT = 3,   /* ternary weights, one channel and run a group; the top bit of S */
+} ebnn_bits_way_t;
+
+/* Binary convolution on bit planes: b1 EBNN_PLANES in and out, padding with +1, binary or ternary weights.
+ * Plane k (tap * in_c + channel) is stored as the pair complement, plane: list entries are 8 * k + 4 for the plane,
+ * 8 * k for its complement. A run is an even number of entries, filled up with the plane of zeros, k = K.
+ * Buckets: classes as in ebnn_bconv_lanes_params_t; start values are such that the four outputs are: bit bits + 2 of
+ * P0, the sum of all classes, and 2 Pi >= P0 (flag bit i - 1: 2 Pi >= P0 + 1), Pi the sum of the classes with bit i - 1.
+ * Minority: flag bit 0: 2 S + 1 >= T in place of 2 S >= T; bit 1: the output is the complement. */
+typedef struct {
+    ebnn_conv_dims_t dims;
+    const uint16_t *lists;  /* entries of all runs, or NULL: built at run time from codes */
+    const uint32_t *codes;  /* buckets: [group][ceil(K / 8)] patterns; minority: [out_c][ceil(K / 32)] bits of the
+                               elements summed; direct: [out_c][2][ceil(K / 32)] bits: not 0, positive; or NULL */
+    const uint16_t *counts; /* buckets with codes: [group][16] entries as in ebnn_bconv_lanes_params_t, or NULL */
+    const uint16_t *runs;   /* [run][2]: pairs of entries, start value */
+    const uint8_t *flags;   /* [group] */
+    uint16_t groups;
+    uint16_t block_words;   /* words (32 pixels) of the output worked on at a time */
+    uint16_t list_size;     /* most entries of any group */
+    uint16_t total_start;   /* minority */
+    uint8_t way;            /* ebnn_bits_way_t */
+    uint8_t bits;           /* of the sums: 7, 10 or 13 */
+} ebnn_bconv_bits_params_t;
+
 /* Bytes of io->scratch. */
 uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits__cortex_m4_get_buffer_size(const void *params);
 
 #endif

@@ -4,48 +4,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "lanes.h"
+#include "window.h"
 
 #define LOW_NIBBLES 0x0F0F0F0Fu
-
-/* One row of output pixels that a tap sees: pixel x of the row reads source pixel source + x * step. */
-typedef struct {
-    uint32_t pixel; /* first output pixel, relative to the block */
-    uint32_t n;     /* valid pixels from there on */
-} run_t;
-
-/* Sets n fields of value v from field `at` on. */
-static void set_fields(uint32_t *words, uint32_t at, uint32_t n, uint32_t v) {
-    for (uint32_t i = at; i < at + n; i++) {
-        words[i / 8u] |= v << (4u * (i % 8u));
-    }
-}
-
-/* The output columns or rows [*first, *last) whose tap lies inside the image. */
-static void inside(uint32_t in, uint32_t out, uint32_t stride, int32_t shift, int32_t *first, int32_t *last) {
-    int32_t low = 0;
-    int32_t high = (int32_t)out;
-    if (shift < 0) {
-        low = (-shift + (int32_t)stride - 1) / (int32_t)stride;
-    }
-    const int32_t room = (int32_t)in - 1 - shift; /* largest out * stride that still reads inside */
-    if (room < 0) {
-        high = 0;
-    } else if (room / (int32_t)stride + 1 < high) {
-        high = room / (int32_t)stride + 1;
-    }
-    *first = low;
-    *last = high > low ? high : low;
-}
-
-/* The valid pixels of row oy inside the block that starts at pixel first and has n pixels. */
-static run_t clip(int32_t row, int32_t low, int32_t high, int32_t first, int32_t n) {
-    int32_t a = row + low - first;
-    int32_t b = row + high - first;
-    a = a < 0 ? 0 : a;
-    b = b > n ? n : b;
-    const run_t r = {(uint32_t)a, b > a ? (uint32_t)(b - a) : 0u};
-    return r;
-}
 
 static uint32_t word_at(const uint32_t *x, int32_t index, uint32_t n) {
     return (uint32_t)index < n ? x[index] : 0u;
@@ -110,36 +71,15 @@ void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uin
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t n = p->block_words;
     const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 7u) / 8u;
-    const uint32_t pixels = (uint32_t)d->out_h * d->out_w;
-    const uint32_t live = pixels - first < 8u * n ? pixels - first : 8u * n;
     const int shifted = d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
     for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
         const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
-        int32_t y0, y1;
-        inside(d->in_h, d->out_h, d->stride_h, dy, &y0, &y1);
         for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
             const int32_t dx = (int32_t)kx * d->dilation_w - d->pad_w;
-            int32_t x0, x1;
-            inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
             /* masks[0 .. n): fields inside the image; masks[n .. 2n): the pad code elsewhere */
+            ebnn_window_mask(d, dy, dx, first, n, 4u, masks);
             for (uint32_t i = 0; i < n; i++) {
-                masks[i] = 0;
-                masks[n + i] = p->pad_code * 0x11111111u;
-            }
-            if (x0 == 0 && x1 == d->out_w) { /* whole rows: one run */
-                const run_t r = clip(0, y0 * d->out_w, y1 * d->out_w, (int32_t)first, (int32_t)live);
-                set_fields(masks, r.pixel, r.n, 15u);
-            } else {
-                const int32_t last = (int32_t)((first + live - 1u) / d->out_w);
-                for (int32_t y = (int32_t)(first / d->out_w); y <= last && y < y1; y++) {
-                    if (y >= y0) {
-                        const run_t r = clip(y * d->out_w, x0, x1, (int32_t)first, (int32_t)live);
-                        set_fields(masks, r.pixel, r.n, 15u);
-                    }
-                }
-            }
-            for (uint32_t i = 0; i < n; i++) {
-                masks[n + i] &= ~masks[i];
+                masks[n + i] = ~masks[i] & (p->pad_code * 0x11111111u);
             }
             if (shifted) {
                 planes = shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, planes);

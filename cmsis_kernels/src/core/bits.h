@@ -1,0 +1,44 @@
+/*
+ * The bit-plane bucket core: the parts that the kernels of all processors share.
+ *
+ * Block buffer: [word][K + 1][2], the complement and the plane of every element; the last element is all zeros, both.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_BITS_H
+#define EBNN_BITS_H
+
+#include "ebnn_planes.h"
+
+/* Bit-sliced sums of runs: [run][EBNN_BITS_MOST] planes, `bits` of them used. */
+#define EBNN_BITS_MOST 13u
+
+/* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. */
+typedef void (*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                                uint32_t bits, uint32_t *sums);
+
+/* Writes a class list from patterns; counts: [16], negative then positive. n: K. */
+typedef void (*ebnn_bits_sort_t)(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
+
+static inline uint32_t ebnn_bits_k(const ebnn_bconv_bits_params_t *p) {
+    return (uint32_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
+}
+
+/* Planes of output pixels first .. first + 32 * block_words - 1 (first: a multiple of 32); masks: block_words words. */
+void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
+                    uint32_t *masks);
+
+void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t bits,
+                   uint32_t *sums);
+void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
+
+/* List of one channel, minority or direct. Returns its entries, an even number. */
+uint32_t ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
+
+/* Four output planes from the sums of eight classes; out: stride words apart. */
+void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out, uint32_t stride);
+
+/* The plane 2 S + low >= T; s: `bits` planes, t: one more. */
+uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low);
+
+#endif

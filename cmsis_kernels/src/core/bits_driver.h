@@ -1,0 +1,113 @@
+/*
+ * The loops of the bits kernels over blocks, groups and words; a processor's kernel gives the inner parts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_BITS_DRIVER_H
+#define EBNN_BITS_DRIVER_H
+
+#include "bits.h"
+
+typedef struct {
+    ebnn_bits_sum_t sum;
+    ebnn_bits_sort_t sort;
+} ebnn_bits_parts_t;
+
+static inline uint32_t ebnn_bits_buffer_size(const ebnn_bconv_bits_params_t *p) {
+    const uint32_t k = ebnn_bits_k(p);
+    const uint32_t planes = (8u * (k + 1u) + 4u) * p->block_words;
+    const uint32_t list = p->lists == NULL ? (2u * p->list_size + 3u) & ~3u : 0u;
+    const uint32_t totals = p->way == EBNN_BITS_MINORITY ? 4u * EBNN_BITS_MOST * p->block_words + 4u * (k / 2u + 1u) : 0u;
+    return planes + list + totals;
+}
+
+/* Sums of all planes of every word, from total_start; list: scratch of K + 1 entries. */
+static inline void ebnn_bits_totals(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
+                                    const uint32_t *planes, uint16_t *list, uint32_t *totals) {
+    const uint32_t k = ebnn_bits_k(p);
+    const uint16_t run[2] = {(uint16_t)((k + 1u) / 2u), p->total_start};
+    for (uint32_t i = 0; i <= k; i++) {
+        list[i] = (uint16_t)(8u * i + 4u);
+    }
+    for (uint32_t w = 0; w < p->block_words; w++) {
+        parts->sum(list, planes + 2u * (k + 1u) * w, run, 1, EBNN_BITS_MOST, totals + EBNN_BITS_MOST * w);
+    }
+}
+
+/* The words of one group. out: plane of its first channel. */
+static inline void ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts, uint32_t group,
+                                   const uint16_t *list, const uint32_t *planes, const uint32_t *totals, uint32_t live,
+                                   uint32_t *out, uint32_t stride) {
+    const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
+    const uint32_t flags = p->flags[group];
+    uint32_t sums[8u * EBNN_BITS_MOST];
+    for (uint32_t w = 0; 32u * w < live; w++, planes += apart) {
+        const uint32_t left = live - 32u * w;
+        const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
+        if (p->way == EBNN_BITS_BUCKETS) {
+            const uint32_t channels = p->dims.out_c - 4u * group;
+            uint32_t planes4[4];
+            parts->sum(list, planes, p->runs + 16u * group, 8, p->bits, sums);
+            ebnn_bits_buckets(sums, p->bits, flags, planes4, 1);
+            for (uint32_t c = 0; c < 4u && c < channels; c++) {
+                out[c * stride + w] = planes4[c] & mask;
+            }
+            continue;
+        }
+        parts->sum(list, planes, p->runs + 2u * group, 1, p->bits, sums);
+        uint32_t y = sums[p->bits - 1u];
+        if (p->way == EBNN_BITS_MINORITY) {
+            y = ebnn_bits_compare(sums, totals + EBNN_BITS_MOST * w, p->bits, flags & 1u);
+            y ^= 0u - ((flags >> 1) & 1u);
+        }
+        out[w] = y & mask;
+    }
+}
+
+static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, const ebnn_io_t *io,
+                                          const ebnn_bits_parts_t *parts) {
+    const uint32_t k = ebnn_bits_k(p);
+    const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
+    const uint32_t stride = (pixels + 31u) / 32u;
+    const uint32_t channels = p->way == EBNN_BITS_BUCKETS ? 4u : 1u;
+    const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? 8u : 1u;
+    const uint32_t code_words = p->way == EBNN_BITS_BUCKETS ? (k + 7u) / 8u
+                                : p->way == EBNN_BITS_DIRECT ? 2u * ((k + 31u) / 32u)
+                                                             : (k + 31u) / 32u;
+    uint32_t *planes = io->scratch;
+    uint32_t *masks = planes + 2u * (k + 1u) * p->block_words;
+    uint32_t *totals = masks + p->block_words;
+    uint16_t *all = (uint16_t *)(totals + EBNN_BITS_MOST * p->block_words);
+    uint16_t *buffer = (uint16_t *)totals;
+    if (p->way == EBNN_BITS_MINORITY) {
+        buffer = all + 2u * (k / 2u + 1u);
+    }
+    for (uint32_t block = 0; block < pixels; block += 32u * p->block_words) {
+        const uint32_t left = pixels - block;
+        const uint32_t live = left < 32u * p->block_words ? left : 32u * p->block_words;
+        const uint16_t *list = p->lists;
+        ebnn_bits_fill(p, io->in[0], block, planes, masks);
+        if (p->way == EBNN_BITS_MINORITY) {
+            ebnn_bits_totals(p, parts, planes, all, totals);
+        }
+        for (uint32_t group = 0; group < p->groups; group++) {
+            if (p->lists == NULL) {
+                const uint32_t *codes = p->codes + group * code_words;
+                if (p->way == EBNN_BITS_BUCKETS) {
+                    parts->sort(codes, k, p->counts + 16u * group, buffer);
+                } else {
+                    ebnn_bits_collect(codes, k, p->way, buffer);
+                }
+                list = buffer;
+            }
+            uint32_t *out = (uint32_t *)io->out + channels * group * stride + block / 32u;
+            ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
+            for (uint32_t i = 0; i < runs; i++) {
+                list += 2u * p->runs[2u * (runs * group + i)];
+            }
+        }
+    }
+    return EBNN_OK;
+}
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Lists of the bits kernels from packed weights.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "bits.h"
+
+void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list) {
+    uint16_t *at[16];
+    for (uint32_t j = 0; j < 8u; j++) {
+        at[14u - 2u * j] = list;
+        list += *counts;
+        at[2u * j + 1u] = list;
+        list += counts[1];
+        if (((counts[0] + counts[1]) & 1u) != 0u) {
+            *list++ = (uint16_t)(8u * n);
+        }
+        counts += 2;
+    }
+    for (uint32_t k = 0; k < n; k += 8u) {
+        uint32_t v = *codes++;
+        for (uint32_t i = k; i < n && i < k + 8u; i++, v >>= 4) {
+            *at[v & 15u]++ = (uint16_t)(8u * i + 4u * (v & 1u));
+        }
+    }
+}
+
+static inline uint32_t lowest_bit(uint32_t v) {
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_ctz(v);
+#else
+    uint32_t i = 0;
+    while (((v >> i) & 1u) == 0u) {
+        i++;
+    }
+    return i;
+#endif
+}
+
+uint32_t ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list) {
+    const uint32_t words = (k + 31u) / 32u;
+    uint16_t *at = list;
+    for (uint32_t i = 0; i < words; i++) {
+        uint32_t v = codes[i];
+        const uint32_t positive = way == EBNN_BITS_DIRECT ? codes[words + i] : ~0u;
+        for (; v != 0u; v &= v - 1u) {
+            const uint32_t bit = lowest_bit(v);
+            *at++ = (uint16_t)(256u * i + 8u * bit + 4u * ((positive >> bit) & 1u));
+        }
+    }
+    if (((at - list) & 1) != 0) {
+        *at++ = (uint16_t)(8u * k);
+    }
+    return (uint32_t)(at - list);
+}

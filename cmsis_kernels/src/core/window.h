@@ -1,0 +1,16 @@
+/*
+ * Which output pixels of a block see a kernel tap inside the image.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_WINDOW_H
+#define EBNN_WINDOW_H
+
+#include "ebnn_params.h"
+
+/* masks[0 .. words): fields of `bits` (1 or 4) bits, all ones where output pixel first + i reads source row
+ * y * stride + dy and column x * stride + dx inside the image, zero elsewhere and behind the last pixel. */
+void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t first, uint32_t words, uint32_t bits,
+                      uint32_t *masks);
+
+#endif

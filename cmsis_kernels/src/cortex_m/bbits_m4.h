@@ -1,0 +1,23 @@
+/*
+ * Parts of the bits kernel that are tuned for the Cortex-M4 (and M3, M7, M33).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_BBITS_M4_H
+#define EBNN_BBITS_M4_H
+
+#include "../core/bits.h"
+
+/* 1 where hand-written Thumb-2 code may be used. */
+#if defined(__arm__) && defined(__thumb2__)
+#define EBNN_THUMB2 1
+#else
+#define EBNN_THUMB2 0
+#endif
+
+/* ebnn_bits_sum_t, ebnn_bits_sort_t */
+void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                              uint32_t bits, uint32_t *sums);
+void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
+
+#endif

@@ -1,0 +1,116 @@
+/*
+ * Bit-sliced sums of runs for cores with Thumb-2: carry-save adders in registers; a C twin elsewhere.
+ *
+ * Registers: r0 list, r1 base, r2..r7 the six lowest bits of the sum, r8..r12 and lr planes and carries. Blocks of 16
+ * planes: two planes and bit 0 give bit 0 and a carry of weight 2, two of those a carry of weight 4, and so on; the
+ * carry of weight 16 of a block is rippled into the bits above. A run starts inside the block, as if the planes
+ * before had been 0; entries at odd pairs take half adders. Offsets and planes are loaded four in a row where registers allow.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "bbits_m4.h"
+
+#if EBNN_THUMB2
+
+/* Stack of the function; the bits from 64 on lie above SP_HIGH. */
+#define SP_OUT "0"
+#define SP_RUNS "4"
+#define SP_LEFT "8"
+#define SP_END "12" /* of the run's list */
+#define SP_HIGH "16"
+
+/* clang-format off */
+__asm__(
+    ".syntax unified\n.thumb\n"
+    /* s + x + y: sum in s, carry in x */
+    ".macro EBNN_FULL s, x, y\n"
+    "  eors \\y, \\x\n eor lr, \\s, \\x\n eors \\s, \\y\n and lr, \\y\n eor \\x, lr\n"
+    ".endm\n"
+    /* s + x: sum in s, carry in k */
+    ".macro EBNN_HALF s, x, k\n"
+    "  and \\k, \\s, \\x\n eors \\s, \\x\n"
+    ".endm\n"
+    /* two planes into bit 0, carry in x */
+    ".macro EBNN_PAIR x\n"
+    "  ldrh \\x, [r0], #2\n ldrh r12, [r0], #2\n ldr \\x, [r1, \\x]\n ldr r12, [r1, r12]\n EBNN_FULL r2, \\x, r12\n"
+    ".endm\n"
+    /* four planes into bit 0, carries in x and y; z is lost */
+    ".macro EBNN_QUAD x, y, z\n"
+    "  ldrh \\x, [r0], #2\n ldrh r12, [r0], #2\n ldrh \\y, [r0], #2\n ldrh \\z, [r0], #2\n"
+    "  ldr \\x, [r1, \\x]\n ldr r12, [r1, r12]\n ldr \\y, [r1, \\y]\n ldr \\z, [r1, \\z]\n"
+    "  EBNN_FULL r2, \\x, r12\n EBNN_FULL r2, \\y, \\z\n"
+    ".endm\n"
+    /* void name(list, base, runs, n, sums): sums of 6 + \high bits, EBNN_BITS_MOST words a run */
+    ".macro EBNN_BITS_SUM name, high\n"
+    ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
+    "  push {r4-r11, lr}\n ldr r12, [sp, #36]\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
+    "  str r12, [sp, #" SP_OUT "]\n str r2, [sp, #" SP_RUNS "]\n str r3, [sp, #" SP_LEFT "]\n"
+    "1: ldr r12, [sp, #" SP_RUNS "]\n ldrh r8, [r12], #2\n ldrh lr, [r12], #2\n str r12, [sp, #" SP_RUNS "]\n"
+    "  add r11, r0, r8, lsl #2\n str r11, [sp, #" SP_END "]\n"
+    ".set bit, 6\n"
+    ".rept \\high\n"
+    "  sbfx r2, lr, #bit, #1\n str r2, [sp, #(" SP_HIGH " + 4 * (bit - 6))]\n .set bit, bit + 1\n"
+    ".endr\n"
+    "  sbfx r2, lr, #0, #1\n sbfx r3, lr, #1, #1\n sbfx r4, lr, #2, #1\n"
+    "  sbfx r5, lr, #3, #1\n sbfx r6, lr, #4, #1\n sbfx r7, lr, #5, #1\n"
+    "  rsbs lr, r8, #0\n beq 4f\n and lr, #7\n mov r8, #0\n mov r9, r8\n mov r10, r8\n"
+    "  tbb [pc, lr]\n"
+    "9: .byte (10f-9b)/2, (11f-9b)/2, (12f-9b)/2, (13f-9b)/2, (14f-9b)/2, (15f-9b)/2, (16f-9b)/2, (17f-9b)/2\n"
+    "11: EBNN_PAIR r11\n EBNN_HALF r3, r11, r8\n b 12f\n"
+    "13: EBNN_PAIR r11\n EBNN_HALF r3, r11, r9\n EBNN_HALF r4, r9, r8\n b 14f\n"
+    "15: EBNN_PAIR r11\n EBNN_HALF r3, r11, r10\n b 16f\n"
+    "17: EBNN_PAIR r11\n EBNN_HALF r3, r11, r9\n EBNN_HALF r4, r9, r10\n EBNN_HALF r5, r10, r8\n b 18f\n"
+    "10: EBNN_QUAD r8, r11, r10\n EBNN_FULL r3, r8, r11\n"
+    "12: EBNN_QUAD r9, r11, r10\n EBNN_FULL r3, r9, r11\n EBNN_FULL r4, r8, r9\n"
+    "14: EBNN_QUAD r10, r11, r9\n EBNN_FULL r3, r10, r11\n"
+    "16: EBNN_PAIR r9\n EBNN_PAIR r11\n EBNN_FULL r3, r9, r11\n EBNN_FULL r4, r10, r9\n EBNN_FULL r5, r8, r10\n"
+    /* weight 16 in r8 */
+    "18: ldr r11, [sp, #" SP_END "]\n EBNN_HALF r6, r8, lr\n EBNN_HALF r7, lr, r8\n"
+    ".set bit, 0\n"
+    ".rept \\high\n"
+    "  ldr r12, [sp, #(" SP_HIGH " + 4 * bit)]\n"
+    ".if bit + 1 == \\high\n"
+    "  eor r12, r8\n"
+    ".else\n"
+    "  and r9, r12, r8\n eor r12, r8\n mov r8, r9\n"
+    ".endif\n"
+    "  str r12, [sp, #(" SP_HIGH " + 4 * bit)]\n .set bit, bit + 1\n"
+    ".endr\n"
+    "  cmp r0, r11\n bne 10b\n"
+    "4: ldr r11, [sp, #" SP_OUT "]\n ldr r12, [sp, #" SP_LEFT "]\n stm r11!, {r2-r7}\n"
+    ".set bit, 0\n"
+    ".rept \\high\n"
+    "  ldr r9, [sp, #(" SP_HIGH " + 4 * bit)]\n str r9, [r11], #4\n .set bit, bit + 1\n"
+    ".endr\n"
+    "  add r11, #(4 * (7 - \\high))\n str r11, [sp, #" SP_OUT "]\n"
+    "  subs r12, #1\n str r12, [sp, #" SP_LEFT "]\n bne 1b\n"
+    "  add sp, #(16 + 4 * \\high + (4 * \\high & 4))\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
+    ".endm\n"
+    "EBNN_BITS_SUM ebnn_bits_sum7, 1\n"
+    "EBNN_BITS_SUM ebnn_bits_sum10, 4\n"
+    "EBNN_BITS_SUM ebnn_bits_sum13, 7\n");
+/* clang-format on */
+
+void ebnn_bits_sum7(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+void ebnn_bits_sum10(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+void ebnn_bits_sum13(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+
+void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                              uint32_t bits, uint32_t *sums) {
+    if (bits == 7u) {
+        ebnn_bits_sum7(list, base, runs, n, sums);
+    } else if (bits == 10u) {
+        ebnn_bits_sum10(list, base, runs, n, sums);
+    } else {
+        ebnn_bits_sum13(list, base, runs, n, sums);
+    }
+}
+
+#else
+
+void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                              uint32_t bits, uint32_t *sums) {
+    ebnn_bits_sum(list, base, runs, n, bits, sums);
+}
+
+#endif
