@@ -183,6 +183,22 @@ BL_INLINE void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32
     }
 }
 
+/* Narrows n stored outputs to act_min .. act_max; the bytes behind the last are 0 and stay 0 when 0 is inside. */
+static void limit(const ebnn_bconv_lanes_params_t *p, uint8_t *out, uint32_t n) {
+    if (p->act_min == 0 && p->act_max == INT8_MAX) { /* ReLU: four bytes at a time */
+        for (uint32_t i = 0; i < n; i += 4u) {
+            const uint32_t y = ebnn_load32(out + i);
+            ebnn_store32(out + i, y & ~(((y >> 7) & 0x01010101u) * 0xFFu));
+        }
+        return;
+    }
+    int8_t *y = (int8_t *)out;
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t v = y[i] < p->act_min ? p->act_min : y[i];
+        y[i] = (int8_t)(v > p->act_max ? p->act_max : v);
+    }
+}
+
 static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group, uint32_t first,
                      uint32_t n, const totals_t *t) {
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
@@ -212,6 +228,9 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
             channel(&c, n, t, i, out, residual, next, 1, 1);
         } else {
             channel(&c, n, t, i, out, residual, next, residual != NULL, next != NULL);
+        }
+        if (p->act_min > INT8_MIN || p->act_max < INT8_MAX) {
+            limit(p, out, n);
         }
     }
 }
