@@ -222,7 +222,8 @@ def pack_lanes(
     for m, a in (("mul", "add"), ("mul2", "add2")):
         if folded[m] is not None:
             fast = fast and _fits16(_affine_bound(bound, folded[m], folded[a]) >> shift)
-    fast = fast and (folded["act_min"], folded["act_max"]) == (-128, 127)
+    # the fast epilogue narrows what it has stored, so a fused quantiser must see the full range
+    fast = fast and (following is None or (folded["act_min"], folded["act_max"]) == (-128, 127))
     after = _following(following, int(folded["act_min"]), int(folded["act_max"]))
     params: Params = {
         "dims": dict(dims),
