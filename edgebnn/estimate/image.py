@@ -49,7 +49,7 @@ def compiler() -> str:
 def _run(command: Sequence[str], what: str) -> None:
     done = subprocess.run(list(command), capture_output=True, text=True)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line or "undefined" in line]
+        lines = [line for line in done.stderr.splitlines() if "error" in line.lower() or "undefined" in line]
         detail = (lines or done.stderr.splitlines() or ["no message"])[0]
         raise ToolchainError(f"{what}: {detail}", "the full command was: " + " ".join(command))
 

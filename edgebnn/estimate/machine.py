@@ -93,7 +93,7 @@ class Machine:
         self._error = unicorn.UcError
         self.symbols: dict[str, Symbol] = {}
         self._mapped: set[int] = set()
-        self._segments: list[tuple[int, int, bool]] = []
+        self.segments: list[tuple[int, int, bool]] = []
         ram_end = _RAM_BASE
         self._map(_RAM_BASE, ram_size)
         self._map(_RETURN, _PAGE)
@@ -105,7 +105,7 @@ class Machine:
                 start, size = segment["p_vaddr"], segment["p_memsz"]
                 self._map(start, size)
                 self._uc.mem_write(start, segment.data())
-                self._segments.append((start, size, start >= _RAM_BASE))
+                self.segments.append((start, size, start >= _RAM_BASE))
                 if _RAM_BASE <= start < _RAM_BASE + ram_size:
                     ram_end = max(ram_end, start + size)
             table = image.get_section_by_name(".symtab")
@@ -160,7 +160,7 @@ class Machine:
         import unicorn
 
         stack = (self._stack_top - _STACK_LIMIT, _STACK_LIMIT + 64, True)
-        every = sorted([*self._segments, stack, *((a, n, w) for a, n, w in ranges if n)])
+        every = sorted([*self.segments, stack, *((a, n, w) for a, n, w in ranges if n)])
         self._ranges = (Range * len(every))(*(Range(a, a + n, int(w)) for a, n, w in every))
         if self._access is None:
             self._access = AccessState(

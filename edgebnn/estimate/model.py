@@ -221,9 +221,6 @@ def estimate(
         )
     runner.load(data)
     whole = runner.run()
-    kernels = sorted({layer.kernel for layer in layers})
-    bounds = stack.worst_case(runner.machine, [*_ROOTS, *kernels], stack.frames(elf.parent))
-    loop = bounds["ebnn_run"]  # ebnn_run calls ebnn_run_op, which calls the kernels through the descriptors
     parts = flash_by_part((elf.parent / "image.map").read_text(encoding="utf-8"))
     table = cost.TABLES.get(cpu)
     return Estimate(
@@ -238,5 +235,7 @@ def estimate(
         code=parts.get("runtime", 0) + parts.get("library", 0),
         model_flash=parts.get("model", 0),
         stack=whole.stack,
-        stack_bound=loop + max((bounds[k] for k in kernels), default=0),
+        stack_bound=stack.worst_case(
+            runner.machine, {layer.kernel for layer in layers}, stack.frames(elf.parent)
+        ),
     )
