@@ -50,10 +50,13 @@ def train() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--teacher",
-    default="auto",
+    "teachers",
+    multiple=True,
+    default=["auto"],
     show_default=True,
     metavar="FILE|auto|none",
-    help="Network to learn from: a checkpoint; auto: an FP32 DS-CNN, trained first, kept beside OUT; none.",
+    help="Network to learn from, may be repeated: a checkpoint; auto: an FP32 DS-CNN, trained first and kept"
+    " beside OUT; none.",
 )
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
@@ -70,7 +73,7 @@ def kws(
     batch_size: int,
     lr: float,
     seed: int,
-    teacher: str,
+    teachers: tuple[str, ...],
     threads: int | None,
     resume: bool,
     as_json: bool,
@@ -97,17 +100,15 @@ def kws(
     }[model]
     reproducible.seed(seed, threads)
     network = build(arch)
-    taught: Network | None = None
-    if teacher not in ("auto", "none"):
-        taught = load(Path(teacher)).network
+    learn_from = [load(Path(name)).network for name in teachers if name not in ("auto", "none")]
     with _Progress() as progress:
         features = load_kws(data, progress.prepare)
-        if teacher == "auto" and model != "dscnn":
-            taught = _make_teacher(out, features, batch_size, lr, seed, progress)
+        if "auto" in teachers and model != "dscnn":
+            learn_from.append(_make_teacher(out, features, batch_size, lr, seed, progress))
         config = TrainConfig(
-            epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, distill=0.7 if taught is not None else 0.0
+            epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, distill=0.7 if learn_from else 0.0
         )
-        metrics = fit(network, features, config, out, taught, MfccConfig().to_dict(), resume, progress)
+        metrics = fit(network, features, config, out, learn_from, MfccConfig().to_dict(), resume, progress)
     if as_json:
         emit_json({"checkpoint": str(out), "arch": network.arch, **metrics})
     else:

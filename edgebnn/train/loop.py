@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,11 +42,11 @@ class TrainConfig:
     distill: float = 0.7
     temperature: float = 2.0
     max_shift: int = 2
-    balance: float = 0.0
-    adjust: float = 0.0
-    mixup: float = 0.0
-    mask: int = 0
-    weight_decay: float = 0.0
+    balance: float = 0.5
+    adjust: float = 2.0
+    mixup: float = 0.3
+    mask: int = 5
+    weight_decay: float = 3e-4
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -105,13 +105,15 @@ def predict(network: Network, features: Tensor, batch_size: int = 256) -> Tensor
 
 
 class Trainer:
-    """Trains ``network`` on ``data``, with ``teacher`` (in evaluation mode, same inputs) if there is one."""
+    """Trains ``network`` on ``data``. It also learns from ``teachers``, in evaluation mode, if there are
+    any: they see the same inputs, and the mean of their log-probabilities is the target.
+    """
 
     def __init__(
-        self, network: Network, data: LabelledFeatures, config: TrainConfig, teacher: Network | None = None
+        self, network: Network, data: LabelledFeatures, config: TrainConfig, teachers: Sequence[Network] = ()
     ) -> None:
         self.network, self.config = network, config
-        self.teacher = teacher.eval() if teacher is not None else None
+        self.teachers = [teacher.eval() for teacher in teachers]
         self.x, self.y = torch.from_numpy(data.variants), torch.from_numpy(data.label)
         self.val_x, self.val_y = torch.from_numpy(data.val), torch.from_numpy(data.val_label)
         if list(self.x.shape[2:]) != network.input.shape:
@@ -223,9 +225,9 @@ class Trainer:
         loss = (1 - share) * self._label_loss(logits, y)
         if share > 0:
             loss = loss + share * self._label_loss(logits, partner)
-        if self.teacher is not None:
+        if self.teachers:
             with torch.no_grad():
-                target = self.teacher(real)
+                target = torch.stack([F.log_softmax(teacher(real), 1) for teacher in self.teachers]).mean(0)
             soft = distillation_loss(logits, target, self.config.temperature)
             loss = (1 - self.config.distill) * loss + self.config.distill * soft
         return loss

@@ -4,6 +4,7 @@ end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ def fit(
     features: LabelledFeatures,
     config: TrainConfig,
     out: Path,
-    teacher: Network | None = None,
+    teachers: Sequence[Network] = (),
     frontend: dict[str, Any] | None = None,
     resume: bool = False,
     observer: Observer | None = None,
@@ -49,7 +50,7 @@ def fit(
     options.
     """
     run = run_file(out)
-    trainer = Trainer(network, features, config, teacher)
+    trainer = Trainer(network, features, config, teachers)
     if resume:
         _resume(trainer, run)
     checkpoint = Checkpoint(network, features.names, frontend)
