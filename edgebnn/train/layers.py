@@ -17,7 +17,36 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgebnn.errors import ModelError, UsageError
+from edgebnn.train.layers_around import (
+    Affine,
+    BatchNorm,
+    GlobalAvgPool,
+    HardTanh,
+    MaxPool,
+    PReLU,
+    ReLU,
+    RPReLU,
+    Shift,
+    float64,
+)
 from edgebnn.train.quantizers import activation_quantizer, weight_quantizer
+
+__all__ = [
+    "Affine",
+    "BatchNorm",
+    "Conv2d",
+    "DepthwiseConv2d",
+    "GlobalAvgPool",
+    "HardTanh",
+    "Linear",
+    "MaxPool",
+    "PReLU",
+    "RPReLU",
+    "ReLU",
+    "Shift",
+    "name_layers",
+    "same_pads",
+]
 
 Pads = tuple[int, int, int, int]  # top, bottom, left, right
 
@@ -164,73 +193,14 @@ class Linear(nn.Module):
         return _unit(self, input_scale)
 
 
-class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation over N, H and W; at inference an affine per channel."""
-
-    name = ""
-
-    def unit(self, unit: Tensor) -> Tensor:
-        """``unit`` of the layer before, after this layer's gain."""
-        assert self.running_var is not None
-        return unit * (self.weight / torch.sqrt(self.running_var + self.eps)).abs()
-
-    def export_ir(self, b: Any, x: Any) -> Any:
-        mean, var = _float64(self.running_mean), _float64(self.running_var)
-        gain = _float64(self.weight) / np.sqrt(var + self.eps)
-        return b.affine(x, gain, _float64(self.bias) - mean * gain, name=self.name)
-
-
-class Affine(nn.Module):
-    """Learned gain and bias per channel: y = gain * x + bias."""
-
-    name = ""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gain[:, None, None] + self.bias[:, None, None]
-
-    def export_ir(self, b: Any, x: Any) -> Any:
-        return b.affine(x, _float64(self.gain), _float64(self.bias), name=self.name)
-
-
-class ReLU(nn.ReLU):
-    """max(x, 0)."""
-
-    name = ""
-
-    def export_ir(self, b: Any, x: Any) -> Any:
-        return b.relu(x)
-
-
-class GlobalAvgPool(nn.Module):
-    """Mean over H and W, [N, C, H, W] -> [N, C]."""
-
-    name = ""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
-
-    def export_ir(self, b: Any, x: Any) -> Any:
-        return b.global_avg_pool(x, name=self.name)
-
-
 def _unit(layer: Conv2d | Linear, input_scale: Tensor | float) -> Tensor:
     with torch.no_grad():
         _, scale = layer.weight_quantizer.quantize(layer.weight)
         return scale.reshape(-1).expand(layer.weight.shape[0]) * input_scale
 
 
-def _float64(x: Tensor | None) -> np.ndarray:
-    assert x is not None
-    return x.detach().to(torch.float64).cpu().numpy()
-
-
 def _export_bias(b: Any, x: Any, bias: Tensor, name: str) -> Any:
-    return b.affine(x, np.ones(bias.numel()), _float64(bias), name=f"{name}.bias")
+    return b.affine(x, np.ones(bias.numel()), float64(bias), name=f"{name}.bias")
 
 
 def _check_deployable(layer: Conv2d | Linear, name: str) -> None:
