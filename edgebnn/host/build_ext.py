@@ -23,11 +23,11 @@ FOLDERS = (
     ["portable", "core", "cortex_m"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
 )
 ISAS = (
-    ["portable", "cortex_m0", "cortex_m4"]
+    ["portable", "word64", "cortex_m0", "cortex_m4"]
     + (["avx2", "avx512"] if X86 else [])
     + (["neon"] if AARCH64 else [])
 )
-ALL_ISAS = ["portable", "cortex_m0", "cortex_m4", "mve", "neon", "avx2", "avx512"]
+ALL_ISAS = ["portable", "word64", "cortex_m0", "cortex_m4", "mve", "neon", "avx2", "avx512"]
 
 _cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
 
@@ -48,9 +48,9 @@ def _built(declarations: str) -> str:
 
 ffibuilder = FFI()
 ffibuilder.cdef(
-    _built(_cdefs["cdef"](KERNELS))
+    _built(_cdefs["cdef"](KERNELS, _sources))
     + """
-typedef struct { const char *symbol; ebnn_kernel_t kernel; } ebnn_host_kernel_t;
+typedef struct { const char *symbol; const char *isa; ebnn_kernel_t kernel; } ebnn_host_kernel_t;
 extern const ebnn_host_kernel_t ebnn_host_kernels[];
 extern const uint32_t ebnn_host_kernel_count;
 """
@@ -64,12 +64,12 @@ def _source() -> str:
 {includes}
 #include "ebnn_kernels.h"
 {present}
-typedef struct {{ const char *symbol; ebnn_kernel_t kernel; }} ebnn_host_kernel_t;
-#define EBNN_KERNEL(symbol, op, isa, params) EBNN_IF_##isa({{#symbol COMMA symbol}} COMMA)
+typedef struct {{ const char *symbol; const char *isa; ebnn_kernel_t kernel; }} ebnn_host_kernel_t;
+#define EBNN_KERNEL(symbol, op, isa, params) EBNN_IF_##isa({{#symbol COMMA #isa COMMA symbol}} COMMA)
 #define COMMA ,
 const ebnn_host_kernel_t ebnn_host_kernels[] = {{
 #include "../kernels.def"
-    {{0, 0}}
+    {{0, 0, 0}}
 }};
 const uint32_t ebnn_host_kernel_count = sizeof(ebnn_host_kernels) / sizeof(ebnn_host_kernels[0]) - 1;
 """

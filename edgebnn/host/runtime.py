@@ -11,6 +11,7 @@ from edgebnn.errors import ToolchainError, UsageError
 from edgebnn.ir import storage
 from edgebnn.plan import Plan
 from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES
+from edgebnn.targets.cpu import supports
 
 NONE = 0xFFFFFFFF
 STATUS = {-1: "wrong argument", -2: "arena too small or misaligned", -3: "model of another ABI"}
@@ -33,7 +34,9 @@ def kernel_table() -> dict[str, Any]:
     """Function pointers of the kernels this machine can run, by symbol."""
     ffi, lib = library()
     entries = (lib.ebnn_host_kernels[i] for i in range(lib.ebnn_host_kernel_count))
-    return {ffi.string(e.symbol).decode(): e.kernel for e in entries}
+    return {
+        ffi.string(e.symbol).decode(): e.kernel for e in entries if supports(ffi.string(e.isa).decode())
+    }
 
 
 def fill_struct(ffi: Any, struct: str, params: Any, keep: list[Any]) -> Any:

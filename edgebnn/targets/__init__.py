@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebnn.errors import UsageError
+from edgebnn.targets import cpu
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,7 +48,7 @@ def load(name: str) -> Target:
     return Target(
         name=name,
         title=data["title"],
-        isa=tuple(data["isa"]),
+        isa=cpu.best_first(data["isa"]) if data.get("native") else tuple(data["isa"]),
         word_bits=data["word_bits"],
         compiler=data["compiler"],
         cflags=tuple(data["cflags"]),

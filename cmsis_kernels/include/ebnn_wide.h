@@ -1,0 +1,59 @@
+/*
+ * Parameter structs and scratch sizes of the kernels for 64-bit processors and SIMD lanes (x86, AArch64,
+ * ARMv7 NEON). Same rules as ebnn_params.h: plain structs, parsed by cffi. Weights are packed offline
+ * (edgebnn/plan/pack_wide.py).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_WIDE_H
+#define EBNN_WIDE_H
+
+#include "ebnn_params.h"
+
+/* Low-bit convolution on bit planes, one lane of LANE bits = LANE output pixels. Input b1 or u2..u4,
+ * EBNN_PLANES. Output b1 or u2..u4 EBNN_PLANES, or s8 / s32 in out_layout.
+ *
+ * Element k = tap * in_c + channel. Output channels are taken four at a time (a group); the signs of their
+ * weights put each k in one of 8 signed classes (ebnn_planes.h says how; ternary and two-plane weights are
+ * pairs of signs, so a group is two channels). A group's lists hold, for each class, its negative and then
+ * its positive elements, each list filled up to a multiple of 8 with the zero plane. An entry is a byte
+ * offset into a block of planes, in units of EBNN_LANE_UNIT bytes: 0 is the zero plane, 1 + k the plane of k.
+ * With D = sum of w * code over taps inside the image: acc = offset[border][c] + gain * D           (b1: code
+ * = bit, gain -2, offset = sum of the weights; else gain 1) border 0 holds for every pixel that no mask
+ * names; exact zero padding of b1 gives each kind of border an offset. Output as in ebnn_epilogue_t, except
+ * that a b1 output with thresholds is bit = (D >= T) ^ flip[c], T given as masks. next_dtype: the s8 output
+ * is also quantised to out2, q = clamp((y * next_mul[c] + next_add[c]) >> next_shift), b1 (t < 0) or u2..u4,
+ * EBNN_PLANES; 0: no second output. */
+typedef struct {
+    ebnn_conv_dims_t dims;
+    const uint16_t *lists;     /* of all groups, one after another */
+    const uint16_t *batches;   /* [group][class][negative, positive]: runs of 8 entries */
+    const uint8_t *widths;     /* [group]: bits of a signed class sum: 4..10, 12, 14 or 18 */
+    const uint32_t *threshold; /* [border][out_c][threshold_bits], 0 or ~0: the complement of T's bits, the
+                                  sign as it is; or NULL */
+    const uint32_t *flip;      /* [out_c]: 0 or ~0, or NULL */
+    const int32_t *offset;     /* [border][out_c], or NULL with thresholds */
+    const uint32_t
+        *border_masks; /* [entry][LANE / 32]: the pixels of a block that have border border_ids[entry] */
+    const uint8_t *border_ids;     /* [entry] */
+    const uint16_t *border_starts; /* [blocks + 1]: first entry of each block; NULL: no borders */
+    const int16_t *next_mul;       /* [out_c] or NULL */
+    const int32_t *next_add;       /* [out_c] or NULL */
+    ebnn_epilogue_t epilogue;      /* threshold is NULL: see above */
+    int32_t gain;
+    uint16_t groups;
+    uint8_t threshold_bits;
+    uint8_t in_bits;     /* 1..4 */
+    uint8_t weight_kind; /* as in ebnn_bconv_params_t */
+    uint8_t out_layout;  /* of s8 and s32: EBNN_NHWC or EBNN_CHW; the residual's too */
+    uint8_t next_dtype, next_shift;
+    uint8_t lane_bytes; /* that the lists were packed for */
+} ebnn_bconv_wide_params_t;
+
+/* Bytes of io->scratch. */
+uint32_t ebnn_bconv2d_wide__word64_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_wide__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_wide__avx512_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_wide__neon_get_buffer_size(const void *params);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * Everything after this header is compiled for AVX-512 (F, BW, VL, DQ), whatever the flags of the build: one
+ * extension module holds the kernels of several instruction sets, and the planner picks those that the
+ * processor has.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_AVX512_H
+#define EBNN_AVX512_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                                                \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,popcnt,bmi,bmi2,prefer-vector-width=512"))),   \
+    apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,popcnt,bmi,bmi2,prefer-vector-width=512")
+#endif
+
+#include <immintrin.h>
+
+#endif

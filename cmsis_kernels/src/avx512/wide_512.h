@@ -1,0 +1,65 @@
+/*
+ * Lane of the wide bit-plane core: 512 bits, AVX-512; VPTERNLOG is half a full adder.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_WIDE_512_H
+#define EBNN_WIDE_512_H
+
+#include "ebnn_avx512.h"
+
+#define EBNN_LANE_BYTES 64u
+#define EBNN_LANE_UNIT 8u
+
+typedef __m512i ebnn_lane_t;
+
+static inline ebnn_lane_t ebnn_lane_load(const void *p) {
+    return _mm512_loadu_si512(p);
+}
+
+static inline void ebnn_lane_store(void *p, ebnn_lane_t v) {
+    _mm512_storeu_si512(p, v);
+}
+
+static inline ebnn_lane_t ebnn_lane_splat(uint32_t v) {
+    return _mm512_set1_epi32((int)v);
+}
+
+static inline ebnn_lane_t ebnn_lane_xor(ebnn_lane_t a, ebnn_lane_t b) {
+    return _mm512_xor_si512(a, b);
+}
+
+static inline ebnn_lane_t ebnn_lane_and(ebnn_lane_t a, ebnn_lane_t b) {
+    return _mm512_and_si512(a, b);
+}
+
+static inline ebnn_lane_t ebnn_lane_xor3(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane_t c) {
+    return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+}
+
+static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane_t c) {
+    return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
+}
+
+/* out[i] = sum of bit i of planes[b] << b, b < n <= 8. */
+static inline void ebnn_lane_bytes(const ebnn_lane_t *planes, uint32_t n, uint8_t *out) {
+    for (uint32_t word = 0; word < 8u; word++) {
+        __m512i v = _mm512_setzero_si512();
+        for (uint32_t b = 0; b < n; b++) {
+            const __mmask64 m = ((const uint64_t *)(const void *)(planes + b))[word];
+            v = _mm512_mask_add_epi8(v, m, v, _mm512_set1_epi8((char)(1u << b)));
+        }
+        _mm512_storeu_si512(out + 64u * word, v);
+    }
+}
+
+static inline ebnn_lane_t ebnn_lane_plane(const uint8_t *bytes, uint32_t bit) {
+    uint64_t words[8];
+    const __m512i mask = _mm512_set1_epi8((char)(1u << bit));
+    for (uint32_t word = 0; word < 8u; word++) {
+        words[word] = _mm512_test_epi8_mask(_mm512_loadu_si512(bytes + 64u * word), mask);
+    }
+    return ebnn_lane_load(words);
+}
+
+#endif

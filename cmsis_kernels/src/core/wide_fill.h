@@ -1,0 +1,251 @@
+/*
+ * Planes of a block of output pixels from an EBNN_PLANES tensor (the im2col of the wide bit-plane core).
+ *
+ * First, once a call, the input is laid on grids whose rows are out_w pixels apart, one for each kernel
+ * column and row phase: grid bit Y * out_w + X is the input at row Y * stride_h + phase, column X * stride_w
+ * + kx * dilation_w - pad_w, 0 outside the image. Then the plane of a tap is a shift of its grid by whole
+ * rows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_WIDE_FILL_H
+#define EBNN_WIDE_FILL_H
+
+#include "ebnn_wide.h"
+
+typedef struct {
+    uint32_t pixels, blocks; /* of the output */
+    uint32_t taps, elements; /* elements: taps * in_c */
+    uint32_t phases;         /* row phases that a kernel row has: first come, first numbered */
+    uint32_t front;          /* words of zeros before a grid */
+    uint32_t rows;           /* grid rows that any block reads */
+    uint32_t grid_words;     /* 64-bit words of a grid, with zeros before and after */
+    uint32_t margin;         /* words of zeros before and after a copied input plane */
+    uint32_t copy_words;     /* 64-bit words of such a copy */
+} ebnn_wide_geometry_t;
+
+/* Row phase and whole rows of kernel row ky: input row = (oy + rows) * stride_h + phase. */
+static inline int32_t ebnn_wide_tap_rows(const ebnn_conv_dims_t *d, uint32_t ky, uint32_t *phase) {
+    const int32_t v = (int32_t)(ky * d->dilation_h) - d->pad_h;
+    const int32_t stride = d->stride_h;
+    const int32_t rows = v >= 0 ? v / stride : -((stride - 1 - v) / stride);
+    *phase = (uint32_t)(v - rows * stride);
+    return rows;
+}
+
+/* Number of the first kernel row with the phase of ky, counted in phases. */
+static inline uint32_t ebnn_wide_phase_number(const ebnn_conv_dims_t *d, uint32_t ky) {
+    uint32_t number = 0;
+    uint32_t wanted, phase, earlier;
+    (void)ebnn_wide_tap_rows(d, ky, &wanted);
+    for (uint32_t i = 0; i < ky; i++) {
+        (void)ebnn_wide_tap_rows(d, i, &phase);
+        if (phase == wanted) {
+            return number;
+        }
+        uint32_t first = 1;
+        for (uint32_t j = 0; j < i; j++) {
+            (void)ebnn_wide_tap_rows(d, j, &earlier);
+            first = earlier == phase ? 0u : first;
+        }
+        number += first;
+    }
+    return number;
+}
+
+static inline ebnn_wide_geometry_t ebnn_wide_geometry(const ebnn_bconv_wide_params_t *p,
+                                                      uint32_t lane_bytes) {
+    const ebnn_conv_dims_t *d = &p->dims;
+    const uint32_t lane = 8u * lane_bytes;
+    ebnn_wide_geometry_t g;
+    g.pixels = (uint32_t)d->out_h * d->out_w;
+    g.blocks = (g.pixels + lane - 1u) / lane;
+    g.taps = (uint32_t)d->kernel_h * d->kernel_w;
+    g.elements = g.taps * d->in_c;
+    int32_t low = 0, high = 0;
+    g.phases = 0;
+    for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
+        uint32_t phase;
+        const int32_t rows = ebnn_wide_tap_rows(d, ky, &phase);
+        const uint32_t number = ebnn_wide_phase_number(d, ky);
+        low = rows < low ? rows : low;
+        high = rows > high ? rows : high;
+        g.phases = number + 1u > g.phases ? number + 1u : g.phases;
+    }
+    g.front = ((uint32_t)-low * d->out_w + 63u) / 64u;
+    g.rows = d->out_h + (uint32_t)high;
+    /* blocks reach past the last pixel, one word is read beyond a shifted one */
+    g.grid_words = g.front + (g.blocks * lane + (uint32_t)high * d->out_w) / 64u + 2u;
+    const uint32_t reach = (uint32_t)d->kernel_w * d->dilation_w;
+    g.margin = ((reach > d->pad_w ? reach : d->pad_w) + (uint32_t)d->stride_w * d->out_w) / 64u + 2u;
+    g.copy_words = ((uint32_t)d->in_h * d->in_w + 63u) / 64u + 2u * g.margin;
+    return g;
+}
+
+static inline uint64_t ebnn_wide_bits_at(const uint64_t *words, size_t bit) {
+    const uint32_t shift = (uint32_t)(bit & 63u);
+    const uint64_t *w = words + bit / 64u;
+    return (w[0] >> shift) | ((w[1] << 1) << (63u - shift));
+}
+
+/* Every second bit, from bit 0 on, in the low half. */
+static inline uint64_t ebnn_wide_even_bits(uint64_t v) {
+    v &= UINT64_C(0x5555555555555555);
+    v = (v | (v >> 1)) & UINT64_C(0x3333333333333333);
+    v = (v | (v >> 2)) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    v = (v | (v >> 4)) & UINT64_C(0x00FF00FF00FF00FF);
+    v = (v | (v >> 8)) & UINT64_C(0x0000FFFF0000FFFF);
+    return (v | (v >> 16)) & UINT64_C(0x00000000FFFFFFFF);
+}
+
+/* n <= 32 bits, `stride` apart. */
+static inline uint64_t ebnn_wide_gather(const uint64_t *words, size_t bit, uint32_t stride, uint32_t n) {
+    if (stride == 1u) {
+        return ebnn_wide_bits_at(words, bit);
+    }
+    if (stride == 2u) {
+        return ebnn_wide_even_bits(ebnn_wide_bits_at(words, bit));
+    }
+    uint64_t v = 0;
+    for (uint32_t i = 0; i < n; i++, bit += stride) {
+        v |= ((words[bit / 64u] >> (bit & 63u)) & 1u) << i;
+    }
+    return v;
+}
+
+static inline void ebnn_wide_put(uint64_t *words, size_t bit, uint64_t v) {
+    const uint32_t shift = (uint32_t)(bit & 63u);
+    words[bit / 64u] |= v << shift;
+    words[bit / 64u + 1u] |= (v >> 1) >> (63u - shift);
+}
+
+/* The output columns [*first, *last) whose kernel column lies inside the image. */
+static inline void ebnn_wide_columns(const ebnn_conv_dims_t *d, int32_t shift, uint32_t *first,
+                                     uint32_t *last) {
+    const int32_t stride = d->stride_w;
+    const int32_t low = shift < 0 ? (-shift + stride - 1) / stride : 0;
+    const int32_t room = (int32_t)d->in_w - 1 - shift;
+    int32_t high = room < 0 ? 0 : room / stride + 1;
+    high = high > d->out_w ? d->out_w : high;
+    *first = (uint32_t)low;
+    *last = (uint32_t)(high > low ? high : low);
+}
+
+/* One grid, row by row; grid[front * 64 ...] is cleared. copy: the input plane between its margins. */
+static inline void ebnn_wide_grid_rows(const ebnn_conv_dims_t *d, const ebnn_wide_geometry_t *g,
+                                       const uint64_t *copy, uint32_t phase, int32_t shift, uint64_t *grid) {
+    uint32_t first, last;
+    ebnn_wide_columns(d, shift, &first, &last);
+    for (uint32_t y = 0; y < g->rows && y * d->stride_h + phase < d->in_h; y++) {
+        const int32_t row = (int32_t)((y * d->stride_h + phase) * d->in_w) + shift;
+        for (uint32_t x = first; x < last; x += 32u) {
+            const uint32_t n = last - x < 32u ? last - x : 32u;
+            const size_t from = (size_t)((int32_t)(g->margin * 64u) + row + (int32_t)(x * d->stride_w));
+            const uint64_t v = ebnn_wide_gather(copy, from, d->stride_w, n) & ((UINT64_C(1) << n) - 1u);
+            ebnn_wide_put(grid, (size_t)g->front * 64u + (size_t)y * d->out_w + x, v);
+        }
+    }
+}
+
+/* The same where rows keep their distance: a shift of the whole plane, and the mask of the columns inside. */
+static inline void ebnn_wide_grid_shift(const ebnn_wide_geometry_t *g, const uint64_t *copy,
+                                        const uint64_t *mask, int32_t shift, uint32_t words, uint64_t *grid) {
+    const size_t start = (size_t)((int32_t)(g->margin * 64u) + shift);
+    const uint32_t bits = (uint32_t)(start & 63u);
+    const uint64_t *from = copy + start / 64u;
+    grid += g->front;
+    for (uint32_t i = 0; i < words; i++) {
+        grid[i] = ((from[i] >> bits) | ((from[i + 1u] << 1) << (63u - bits))) & mask[i];
+    }
+}
+
+/* in: [bit][in_c][ceil(in_h * in_w / 32)] words. grids: [bit][phase][kernel column][in_c][grid_words]. copy
+ * and mask: copy_words and grid_words of scratch. */
+static inline void ebnn_wide_make_grids(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
+                                        const uint32_t *in, uint64_t *grids, uint64_t *copy, uint64_t *mask) {
+    const ebnn_conv_dims_t *d = &p->dims;
+    const uint32_t in_pixels = (uint32_t)d->in_h * d->in_w;
+    const uint32_t in_words = (in_pixels + 31u) / 32u;
+    const size_t per_column = (size_t)d->in_c * g->grid_words;
+    const size_t per_phase = per_column * d->kernel_w;
+    const int whole = d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
+    uint32_t content = ((d->in_h < g->rows ? d->in_h : g->rows) * (uint32_t)d->in_w + 63u) / 64u;
+    content = content < g->grid_words - g->front ? content : g->grid_words - g->front;
+    for (uint32_t i = 0; i < g->copy_words; i++) {
+        copy[i] = 0;
+    }
+    for (size_t i = 0; i < per_phase * g->phases * p->in_bits; i++) {
+        grids[i] = 0;
+    }
+    for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
+        const int32_t shift = (int32_t)(kx * d->dilation_w) - d->pad_w;
+        if (whole) {
+            uint32_t first, last;
+            ebnn_wide_columns(d, shift, &first, &last);
+            for (uint32_t i = 0; i < content + 2u; i++) {
+                mask[i] = 0;
+            }
+            for (uint32_t y = 0; y < d->in_h && y < g->rows; y++) {
+                for (uint32_t x = first; x < last; x += 64u) {
+                    const uint32_t n = last - x < 64u ? last - x : 64u;
+                    ebnn_wide_put(mask, (size_t)y * d->in_w + x, ~UINT64_C(0) >> (64u - n));
+                }
+            }
+        }
+        for (uint32_t plane = 0; plane < (uint32_t)p->in_bits * d->in_c; plane++) {
+            const uint32_t *from = in + (size_t)plane * in_words;
+            for (uint32_t i = 0; i < in_words; i += 2u) {
+                const uint64_t high = i + 1u < in_words ? from[i + 1u] : 0u;
+                copy[g->margin + i / 2u] = from[i] | (high << 32);
+            }
+            const uint32_t bit = plane / d->in_c;
+            uint64_t *grid = grids + (size_t)bit * g->phases * per_phase + kx * per_column +
+                             (size_t)(plane % d->in_c) * g->grid_words;
+            uint32_t done = 0;
+            for (uint32_t ky = 0; ky < d->kernel_h && done < g->phases; ky++) {
+                uint32_t phase;
+                (void)ebnn_wide_tap_rows(d, ky, &phase);
+                if (ebnn_wide_phase_number(d, ky) != done) {
+                    continue;
+                }
+                if (whole) {
+                    ebnn_wide_grid_shift(g, copy, mask, shift, content, grid);
+                } else {
+                    ebnn_wide_grid_rows(d, g, copy, phase, shift, grid + done * per_phase);
+                }
+                done++;
+            }
+        }
+    }
+}
+
+/* planes: for each bit the zero plane and the planes of all elements, for the output pixels from `first` on.
+ */
+static inline void ebnn_wide_fill(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
+                                  const uint64_t *grids, uint32_t first, uint64_t *planes) {
+    const ebnn_conv_dims_t *d = &p->dims;
+    const size_t per_column = (size_t)d->in_c * g->grid_words;
+    for (uint32_t bit = 0; bit < p->in_bits; bit++) {
+        for (uint32_t i = 0; i < EBNN_LANE_BYTES / 8u; i++) {
+            *planes++ = 0;
+        }
+        for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
+            uint32_t phase;
+            const int32_t rows = ebnn_wide_tap_rows(d, ky, &phase);
+            const size_t number = (size_t)bit * g->phases + ebnn_wide_phase_number(d, ky);
+            const size_t at = (size_t)((int32_t)(g->front * 64u + first) + rows * d->out_w);
+            const uint32_t shift = (uint32_t)(at & 63u);
+            for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
+                const uint64_t *from = grids + (number * d->kernel_w + kx) * per_column + at / 64u;
+                for (uint32_t c = 0; c < d->in_c;
+                     c++, from += g->grid_words, planes += EBNN_LANE_BYTES / 8u) {
+                    for (uint32_t i = 0; i < EBNN_LANE_BYTES / 8u; i++) {
+                        planes[i] = (from[i] >> shift) | ((from[i + 1u] << 1) << (63u - shift));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,210 @@
+/*
+ * Class sums of the wide bit-plane core: carry-save adders over the planes of a group's lists, then the four
+ * outputs. Counters are two's complement numbers, one bit a lane; their width is a compile-time constant of
+ * each instance.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_WIDE_SUM_H
+#define EBNN_WIDE_SUM_H
+
+#include "ebnn_wide.h"
+
+#define EBNN_WIDE_MAX_WIDTH 18u
+#define EBNN_WIDE_PLANES                                                                                     \
+    (EBNN_WIDE_MAX_WIDTH + 6u) /* of an output: 8 classes, two-plane weights, a guard                        \
+                                */
+#define EBNN_WIDE_INLINE inline __attribute__((always_inline))
+
+#if defined(__clang__)
+#define EBNN_WIDE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define EBNN_WIDE_UNROLL _Pragma("GCC unroll 24")
+#endif
+
+typedef struct {
+    const uint8_t *planes;   /* zero plane, then one plane an element; bit after bit */
+    size_t bit_stride;       /* bytes from one bit of the activations to the next */
+    uint32_t bits;           /* of the activations */
+    const uint16_t *list;    /* of the group */
+    const uint16_t *batches; /* [class][negative, positive] of the group */
+} ebnn_wide_group_t;
+
+#define FULL_ADD(high, low, a_, b_, c_)                                                                      \
+    do {                                                                                                     \
+        const ebnn_lane_t fa = (a_), fb = (b_), fc = (c_);                                                   \
+        (high) = ebnn_lane_majority(fa, fb, fc);                                                             \
+        (low) = ebnn_lane_xor3(fa, fb, fc);                                                                  \
+    } while (0)
+
+/* Adds n runs of 8 planes to the counter c of `width` bits. */
+static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_add_runs(ebnn_lane_t *c, const uint8_t *base,
+                                                           const uint16_t *list, uint32_t n,
+                                                           const uint32_t width) {
+    ebnn_lane_t s1 = c[0], s2 = c[1], s4 = c[2];
+    for (; n != 0u; n--, list += 8) {
+#define PLANE(i) ebnn_lane_load(base + (size_t)list[i] * EBNN_LANE_UNIT)
+        ebnn_lane_t low, h0, h1, h2, h3, q0, q1, carry;
+        FULL_ADD(h0, low, PLANE(0), PLANE(1), PLANE(2));
+        FULL_ADD(h1, low, low, PLANE(3), PLANE(4));
+        FULL_ADD(h2, low, low, PLANE(5), PLANE(6));
+        FULL_ADD(q0, h0, h0, h1, h2);
+        FULL_ADD(h3, s1, s1, low, PLANE(7));
+        FULL_ADD(q1, s2, s2, h0, h3);
+        FULL_ADD(carry, s4, s4, q0, q1);
+#undef PLANE
+        EBNN_WIDE_UNROLL
+        for (uint32_t i = 3; i < width; i++) {
+            const ebnn_lane_t next = ebnn_lane_and(c[i], carry);
+            c[i] = ebnn_lane_xor(c[i], carry);
+            carry = next;
+        }
+    }
+    c[0] = s1;
+    c[1] = s2;
+    c[2] = s4;
+    return list;
+}
+
+static EBNN_WIDE_INLINE void ebnn_wide_flip(ebnn_lane_t *c, const uint32_t width) {
+    const ebnn_lane_t ones = ebnn_lane_splat(0xFFFFFFFFu);
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = 0; i < width; i++) {
+        c[i] = ebnn_lane_xor(c[i], ones);
+    }
+}
+
+/* out (n + 1 bits) = a + b (n bits each). */
+static EBNN_WIDE_INLINE void ebnn_wide_add(ebnn_lane_t *out, const ebnn_lane_t *a, const ebnn_lane_t *b,
+                                           const uint32_t n) {
+    ebnn_lane_t carry = ebnn_lane_splat(0);
+    ebnn_lane_t top = carry;
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = 0; i < n; i++) {
+        const ebnn_lane_t x = a[i], y = b[i];
+        top = ebnn_lane_xor(x, y);
+        out[i] = ebnn_lane_xor(top, carry);
+        carry = ebnn_lane_majority(x, y, carry);
+    }
+    out[n] = ebnn_lane_xor(top, carry); /* the sum of the sign extensions: top is x ^ y of the sign bits */
+}
+
+/* out (n bits) = 2 * a - b; a has n - 1 bits or fewer (na), b n bits. */
+static EBNN_WIDE_INLINE void ebnn_wide_double_minus(ebnn_lane_t *out, const ebnn_lane_t *a, const uint32_t na,
+                                                    const ebnn_lane_t *b, const uint32_t n) {
+    const ebnn_lane_t ones = ebnn_lane_splat(0xFFFFFFFFu);
+    ebnn_lane_t carry = ebnn_lane_xor(b[0], ones); /* bit 0: 0 + ~b + 1 */
+    out[0] = b[0];
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = 1; i < n; i++) {
+        const ebnn_lane_t x = a[i - 1u < na ? i - 1u : na - 1u];
+        const ebnn_lane_t y = ebnn_lane_xor(b[i], ones);
+        out[i] = ebnn_lane_xor3(x, y, carry);
+        carry = ebnn_lane_majority(x, y, carry);
+    }
+}
+
+/* The four sums of signed codes of a group: d[i], width + 3 bits. */
+static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES],
+                                           const uint32_t width) {
+    ebnn_lane_t c[8][EBNN_WIDE_MAX_WIDTH];
+    const uint16_t *list = g->list;
+    for (uint32_t j = 0; j < 8u; j++) {
+        const uint32_t negative = g->batches[2u * j];
+        const uint32_t positive = g->batches[2u * j + 1u];
+        const uint8_t *base = g->planes + g->bits * g->bit_stride;
+        const uint16_t *end = list;
+        ebnn_lane_t sum[EBNN_WIDE_MAX_WIDTH];
+        EBNN_WIDE_UNROLL
+        for (uint32_t i = 0; i < width; i++) {
+            sum[i] = ebnn_lane_splat(0xFFFFFFFFu); /* 0, flipped: ~(~sum + n) = sum - n */
+        }
+        for (uint32_t bit = g->bits; bit-- > 0u;) {
+            base -= g->bit_stride;
+            end = ebnn_wide_add_runs(sum, base, list, negative, width);
+            ebnn_wide_flip(sum, width);
+            end = ebnn_wide_add_runs(sum, base, end, positive, width);
+            if (bit != 0u) { /* doubled and flipped */
+                EBNN_WIDE_UNROLL
+                for (uint32_t i = width - 1u; i > 0u; i--) {
+                    sum[i] = sum[i - 1u];
+                }
+                sum[0] = ebnn_lane_splat(0);
+                ebnn_wide_flip(sum, width);
+            }
+        }
+        list = end;
+        EBNN_WIDE_UNROLL
+        for (uint32_t i = 0; i < width; i++) {
+            c[j][i] = sum[i];
+        }
+    }
+    /* d[0] = sum of all classes, d[i] = 2 * (sum of the classes with bit i - 1) - d[0] */
+    ebnn_lane_t s01[EBNN_WIDE_PLANES], s23[EBNN_WIDE_PLANES], s45[EBNN_WIDE_PLANES], s67[EBNN_WIDE_PLANES];
+    ebnn_lane_t a[EBNN_WIDE_PLANES], b[EBNN_WIDE_PLANES], p[EBNN_WIDE_PLANES];
+    ebnn_wide_add(s01, c[0], c[1], width);
+    ebnn_wide_add(s23, c[2], c[3], width);
+    ebnn_wide_add(s45, c[4], c[5], width);
+    ebnn_wide_add(s67, c[6], c[7], width);
+    ebnn_wide_add(a, s01, s23, width + 1u);
+    ebnn_wide_add(b, s45, s67, width + 1u);
+    ebnn_wide_add(d[0], a, b, width + 2u);
+    ebnn_wide_double_minus(d[3], b, width + 2u, d[0], width + 3u);
+    ebnn_wide_add(p, s23, s67, width + 1u);
+    ebnn_wide_double_minus(d[2], p, width + 2u, d[0], width + 3u);
+    ebnn_wide_add(s01, c[1], c[3], width);
+    ebnn_wide_add(s45, c[5], c[7], width);
+    ebnn_wide_add(p, s01, s45, width + 1u);
+    ebnn_wide_double_minus(d[1], p, width + 2u, d[0], width + 3u);
+}
+
+typedef void (*ebnn_wide_sum_t)(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES]);
+
+#define EBNN_WIDE_INSTANCE(n)                                                                                \
+    static __attribute__((noinline)) void wide_sum_##n(const ebnn_wide_group_t *g,                           \
+                                                       ebnn_lane_t(*d)[EBNN_WIDE_PLANES]) {                  \
+        ebnn_wide_sum(g, d, n##u);                                                                           \
+    }
+
+/* clang-format off */
+EBNN_WIDE_INSTANCE(4)
+EBNN_WIDE_INSTANCE(5)
+EBNN_WIDE_INSTANCE(6)
+EBNN_WIDE_INSTANCE(7)
+EBNN_WIDE_INSTANCE(8)
+EBNN_WIDE_INSTANCE(9)
+EBNN_WIDE_INSTANCE(10)
+EBNN_WIDE_INSTANCE(12)
+EBNN_WIDE_INSTANCE(14)
+EBNN_WIDE_INSTANCE(18)
+/* clang-format on */
+
+/* The instance for sums of `width` bits, or NULL; pack_wide.py knows the list. */
+static inline ebnn_wide_sum_t ebnn_wide_sum_of(uint32_t width) {
+    switch (width) {
+    case 4:
+        return wide_sum_4;
+    case 5:
+        return wide_sum_5;
+    case 6:
+        return wide_sum_6;
+    case 7:
+        return wide_sum_7;
+    case 8:
+        return wide_sum_8;
+    case 9:
+        return wide_sum_9;
+    case 10:
+        return wide_sum_10;
+    case 12:
+        return wide_sum_12;
+    case 14:
+        return wide_sum_14;
+    case 18:
+        return wide_sum_18;
+    default:
+        return NULL;
+    }
+}
+
+#endif

@@ -1,0 +1,156 @@
+"""The wide bit-plane kernels on maps of several blocks, their packing, and the choice of instruction sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from kernels_emulated import cases, layers
+from test_kernels_host import run
+
+from edgebnn import targets
+from edgebnn.errors import ToolchainError, UsageError
+from edgebnn.host.runtime import fill_struct, kernel_table, library
+from edgebnn.ir import Graph, Op, TensorType
+from edgebnn.plan import pack_wide
+from edgebnn.plan.kernels import kernels
+from edgebnn.plan.types import Choice
+from edgebnn.plan.wide import ISAS
+from edgebnn.targets import cpu
+
+try:
+    TABLE = kernel_table()
+except ToolchainError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+SYMBOLS = [s for s in (f"ebnn_bconv2d_wide__{isa}" for isa in ISAS) if s in TABLE]
+
+#: (h, w, in_c, out_c), kernel, stride, pads: more than one block, and part of one, for every lane
+SHAPES = (
+    ((28, 28, 16, 8), (3, 3), (1, 1), (1, 1, 1, 1)),
+    ((23, 29, 5, 7), (3, 3), (1, 1), (0, 0, 0, 0)),
+    ((31, 33, 8, 4), (3, 3), (2, 2), (1, 1, 1, 1)),
+    ((40, 70, 3, 4), (5, 5), (3, 2), (2, 1, 2, 2)),
+    ((30, 30, 48, 6), (1, 1), (2, 2), (0, 0, 0, 0)),
+    ((1, 600, 4, 4), (1, 5), (1, 1), (0, 0, 2, 2)),
+    ((600, 1, 4, 4), (5, 1), (1, 1), (4, 0, 0, 0)),
+)
+
+
+def target(isa: str) -> targets.Target:
+    return dataclasses.replace(targets.load("host"), isa=(isa,))
+
+
+def layer(rng: np.random.Generator, shape: tuple[int, ...], **window: object) -> Graph:
+    """A random low-bit layer of the given geometry."""
+    h, w, in_c, out_c = shape
+    while True:
+        graph = layers.bconv2d(rng)
+        op, source = graph.ops[0], graph.tensors["in0"]
+        if len(op.inputs) == 1 and len(op.outputs) == 1 and source.dtype != "s8":
+            break
+    kind, out = op.attrs["weight_kind"], graph.tensors["out"]
+    codes = rng.choice(np.array(layers.WEIGHT_KINDS[kind], np.int8), (out_c, *window["kernel"], in_c))  # type: ignore[misc]
+    attrs = {k: v for k, v in op.attrs.items() if not isinstance(v, np.ndarray)}
+    attrs |= {"weights": codes, "dilation": (1, 1), **window}
+    bound = int(np.abs(codes.astype(int)).sum(axis=(1, 2, 3)).max()) * 15
+    spread = int(bound**0.5)
+    if op.attrs.get("threshold") is not None:
+        attrs["threshold"] = rng.integers(-spread, spread + 1, out_c).astype(np.int32)
+    for name in ("mul", "mul2"):
+        if op.attrs.get(name) is not None:
+            attrs[name] = rng.integers(-3000, 3001, out_c).astype(np.int16)
+            attrs[name.replace("mul", "add")] = rng.integers(-9999, 9999, out_c).astype(np.int32)
+    return layers._one("bconv2d", [TensorType((h, w, in_c), source.dtype, 0.5)], out, attrs)
+
+
+def proposals(graph: Graph, symbol: str) -> list[Choice]:
+    kernel = kernels()[symbol]
+    return cases.choices(graph, target(kernel.isa), kernel, "speed")
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s[0])))
+def test_maps_of_several_blocks(symbol: str, shape: tuple[tuple[int, ...], ...]) -> None:
+    rng = np.random.default_rng(sum(shape[0]))
+    for _ in range(6):
+        graph = layer(rng, shape[0], kernel=shape[1], stride=shape[2], pads=shape[3])
+        for choice in proposals(graph, symbol):
+            call = cases.call(graph, choice, kernels()[symbol].struct, rng, cases.describe(graph, choice))
+            for fill in (0, 0xA5):
+                assert (what := run(call, fill)) is None, f"{what}: {call.label}"
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_scratch_is_what_the_kernel_asks_for(symbol: str) -> None:
+    ffi, lib = library()
+    rng = np.random.default_rng(5)
+    kept = 0
+    for _ in range(60):
+        for choice in proposals(layers.bconv2d(rng), symbol):
+            keep: list[object] = []
+            params = fill_struct(ffi, kernels()[symbol].struct, choice.pack(), keep)
+            assert getattr(lib, f"{symbol}_get_buffer_size")(params) == choice.scratch
+            kept += 1
+    assert kept > 20
+
+
+def test_lists_hold_every_weight_once() -> None:
+    rng = np.random.default_rng(1)
+    codes = rng.choice(np.array([-1, 1], np.int8), (6, 3, 3, 20))
+    dims = {f"{side}_{axis}": 8 for side in ("in", "out") for axis in "hw"}
+    for name, value in (("kernel", 3), ("stride", 1), ("pad", 1), ("dilation", 1)):
+        dims |= {f"{name}_h": value, f"{name}_w": value}
+    epilogue = {"threshold": np.zeros(6, np.int32), "combine": 0, "out_dtype": 1}
+    packed = pack_wide.pack_wide(codes, "binary", 1, True, True, dims, epilogue, pack_wide.Lane(8, 8))
+    assert isinstance(packed, dict)
+    lists, runs = packed["lists"], packed["batches"]
+    assert lists.size == 8 * int(runs.sum())
+    for group in range(2):
+        size = 8 * int(runs[group].sum())
+        entries, lists = lists[:size], lists[size:]
+        assert sorted(entries[entries > 0]) == list(range(1, 181))
+
+
+def test_thresholds_of_affine_epilogues() -> None:
+    mul, add = np.meshgrid(np.arange(-3, 4), np.arange(-7, 8))
+    epilogue = {
+        "threshold": None,
+        "combine": 0,
+        "mul": mul.ravel().astype(np.int16),
+        "add": add.ravel().astype(np.int32),
+    }
+    found = pack_wide.acc_thresholds(epilogue)
+    assert found is not None
+    acc = np.arange(-20, 21)[:, None]
+    assert np.array_equal((acc < found[0]) ^ found[1], acc * mul.ravel() + add.ravel() < 0)
+
+
+def test_too_many_products_are_refused() -> None:
+    shape = (1, 1, 9000)
+    attrs = {"kernel": (1, 1), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1), "pad_one": 0}
+    attrs |= {"weights": np.ones((4, 1, 1, 9000), np.int8), "weight_kind": "binary"}
+    op = Op("layer", "bconv2d", ("in0",), ("out",), attrs)
+    types = {"in0": TensorType(shape, "b1"), "out": TensorType((1, 1, 4), "s32")}
+    graph = Graph("big", (op,), types, "in0", "out")
+    assert proposals(graph, "ebnn_bconv2d_wide__word64")
+    assert not cases.choices(graph, target("avx512"), kernels()["ebnn_bconv2d_wide__avx512"], "speed")
+
+
+@pytest.fixture
+def isa_variable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    monkeypatch.delenv(cpu.VARIABLE, raising=False)
+    yield monkeypatch
+
+
+def test_the_variable_picks_the_instruction_set(isa_variable: pytest.MonkeyPatch) -> None:
+    every = targets.load("host").isa
+    assert every[-2:] == ("word64", "portable")
+    isa_variable.setenv(cpu.VARIABLE, "word64")
+    assert targets.load("host").isa == ("word64", "portable")
+    assert targets.load("cortex-m4").isa == ("cortex_m4", "portable")
+    isa_variable.setenv(cpu.VARIABLE, "mve")
+    with pytest.raises(UsageError, match="EDGEBNN_ISA=mve: this processor has"):
+        targets.load("host")
