@@ -12,7 +12,8 @@ from edgebnn.errors import ModelError
 
 RUN_LOOP = "src/ebnn_run.c"
 _DEFINITION = re.compile(r"^(?!static)[A-Za-z_][\w \*]*?\b(ebnn_\w+)\s*\([^;{]*\)\s*\{", re.MULTILINE)
-_CALL = re.compile(r"\b(ebnn_\w+)\s*\(")
+_NAME = re.compile(r"\b(ebnn_\w+)\b")
+_PROTOTYPE = re.compile(r"^[A-Za-z_][\w \*]*\b\w+\s*\([^;{}]*\)\s*;", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
 
@@ -45,7 +46,7 @@ def _index() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
         text = _text(path)
         for function in _DEFINITION.findall(text):
             defines.setdefault(function, set()).add(name)
-        mentions[name] = set(_CALL.findall(text))
+        mentions[name] = set(_NAME.findall(_PROTOTYPE.sub("", text)))
     return defines, mentions
 
 
