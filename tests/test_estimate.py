@@ -157,7 +157,14 @@ def test_the_counted_run_is_an_inference(cpu: str, tiny_graph: ir.Graph, tiny_fo
 @needs_gcc
 @needs_qemu
 @pytest.mark.parametrize(
-    ("cpu", "board"), [("cortex-m3", "mps2-an385"), ("cortex-m4", "mps2-an386"), ("cortex-m33", "mps2-an505")]
+    ("cpu", "board"),
+    [
+        ("cortex-m0plus", "microbit"),
+        ("cortex-m3", "mps2-an385"),
+        ("cortex-m4", "mps2-an386"),
+        ("cortex-m7", "mps2-an500"),
+        ("cortex-m33", "mps2-an505"),
+    ],
 )
 def test_instructions_agree_with_qemu(cpu: str, board: str, tiny_folder: Path) -> None:
     """Another emulator, the product's firmware and a timer register give the same counts.
