@@ -50,7 +50,8 @@ class Noise:
 class Line:
     """Runs ``program`` behind a TCP port (``url``) or, with ``pty``, behind a pseudo terminal.
 
-    ``to_device`` and ``to_host`` damage what passes; ``cut_after`` bytes to the host the line is cut.
+    ``to_device`` and ``to_host`` damage what passes; ``cut_after`` bytes to the host the line is cut. At
+    the end, ``status`` is the exit status of the program: 0 when sanitizers and guard bytes are content.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Line:
     ) -> None:
         self.to_device, self.to_host, self.cut_after = to_device, to_host, cut_after
         self._process = subprocess.Popen([program, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.status: int | None = None
         self._stop, self._wake = os.pipe()
         self._server: socket.socket | None = None
         if pty:
@@ -85,8 +87,16 @@ class Line:
     def __exit__(self, *_: object) -> None:
         os.write(self._wake, b"x")
         self._thread.join(timeout=10)
-        self._process.kill()
-        self._process.communicate()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            while os.read(self._process.stdout.fileno(), 4096):
+                pass
+            self.status = self._process.wait(timeout=10)
+        finally:
+            self._process.kill()
+            self._process.stdout.close()
         if self._server is not None:
             self._server.close()
         os.close(self._stop)
@@ -111,7 +121,10 @@ class Line:
                 self._ends = [connection.fileno()]
                 continue
             if device in ready:
-                data = self.to_host(os.read(device, 4096))
+                received = os.read(device, 4096)
+                if not received:
+                    break  # the program has ended, which its status explains
+                data = self.to_host(received)
                 if self.cut_after is not None:
                     data = data[: self.cut_after]
                     self.cut_after -= len(data)

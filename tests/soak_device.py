@@ -64,13 +64,15 @@ def session(program: Path, seed: int) -> str:
     rate = rng.choice([0.0, 0.0005, 0.002, 0.01, 0.1])
     cut = rng.randint(0, 4000) if rng.random() < 0.2 else None
     noise = {"to_host": Noise(rate * rng.random(), seed), "to_device": Noise(rate * rng.random(), seed + 1)}
+    outcome = "right"
     with Line(program, pty=rng.random() < 0.2, cut_after=cut, **noise) as line:
         try:
             with Device(line.url, timeout=TIMEOUT, run_timeout=TIMEOUT) as device:
                 exchange(device, rng)
-        except (DeviceError, StopIteration) as error:
-            return type(error).__name__
-    return "right"
+        except (DeviceError, StopIteration) as error:  # StopIteration: noise has ended the stream
+            outcome = type(error).__name__
+    assert line.status == 0, f"the device's program ended with status {line.status}"
+    return outcome
 
 
 def main() -> int:

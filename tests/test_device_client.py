@@ -116,6 +116,7 @@ def test_a_noisy_line_gives_a_right_answer_or_a_typed_error(program: Path) -> No
             except DeviceError as error:
                 assert "\n" not in str(error)
                 outcomes.append(type(error).__name__)
+        assert line.status == 0
     assert set(outcomes) <= {"right", "GarbledError", "NoAnswerError", "RefusedError"}
 
 

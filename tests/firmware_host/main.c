@@ -36,12 +36,29 @@ static void put(void *context, uint8_t byte) {
     }
 }
 
+static int untouched(const uint8_t *guard) {
+    for (unsigned i = 0; i < GUARD; i++) {
+        if (guard[i] != GUARD_BYTE) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The exit status: 4 when something was written beside the buffers. */
+static int finish(void) {
+    return untouched(memory.before) && untouched(memory.between) && untouched(memory.after) ? 0 : 4;
+}
+
 static int take(void *context) {
     (void)context;
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     uint8_t byte;
-    if (poll(&in, 1, 0) <= 0 || read(STDIN_FILENO, &byte, 1) != 1) {
+    if (poll(&in, 1, 0) <= 0) {
         return -1;
+    }
+    if (read(STDIN_FILENO, &byte, 1) != 1) {
+        exit(finish()); /* nobody is left who could end a stream */
     }
     return byte;
 }
@@ -78,15 +95,6 @@ static void reset(void *context) {
 static uint32_t stack_used(void *context) {
     (void)context;
     return 123;
-}
-
-static int untouched(const uint8_t *guard) {
-    for (unsigned i = 0; i < GUARD; i++) {
-        if (guard[i] != GUARD_BYTE) {
-            return 0;
-        }
-    }
-    return 1;
 }
 
 int main(int argc, char **argv) {
@@ -128,5 +136,5 @@ int main(int argc, char **argv) {
     while (read(STDIN_FILENO, &byte, 1) == 1) {
         protocol_feed(&protocol, byte);
     }
-    return untouched(memory.before) && untouched(memory.between) && untouched(memory.after) ? 0 : 4;
+    return finish();
 }
