@@ -139,7 +139,8 @@ static int32_t load_kernel(const plane_t *p, const int8_t *weights, uint32_t *ev
 static void sum_row_3x3(const uint32_t *x, uint32_t step, const uint32_t *even, const uint32_t *odd,
                         uint32_t n, int32_t *acc) {
     const uint32_t e0 = even[0], o0 = odd[1], e1 = even[2], o1 = odd[3], e2 = even[4], o2 = odd[5];
-#if EBNN_ARM_DSP
+    /* The loop takes all 14 registers; where MVE is on, the compiler keeps lr for its own loops. */
+#if EBNN_ARM_DSP && !defined(__ARM_FEATURE_MVE)
     uint32_t a, b;
     int32_t s, t;
     step *= 4u;
