@@ -17,6 +17,7 @@ store, register offset         1     1, 2  1, 2
 skipped in an IT block         1    as if executed
 =========================  =====  =======  ====
 
+Not modelled: unaligned accesses (a cycle more each on the M3 and M4), waiting for the bus, folded IT instructions.
 On the M0+ only the multiplier differs: 1 cycle, or 32 in ``high``. The choice is the chip maker's; parts with
 the fast one are the common case.
 """
