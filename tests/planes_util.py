@@ -31,7 +31,7 @@ def library() -> tuple[Any, Any]:
     """(ffi, lib) of the kernels under test, compiled with warnings as errors."""
     ffi = cffi.FFI()
     core, arm = ROOT / "src" / "core", ROOT / "src" / "cortex_m"
-    sources = [*core.glob("lanes*.c"), *core.glob("bits*.c"), *core.glob("window.c"), *arm.glob("b*.c")]
+    sources = [*core.glob("lanes*.c"), *core.glob("bits*.c"), *core.glob("window.c"), *arm.glob("blanes*.c"), *arm.glob("bbits*.c")]
     ffi.cdef(cdef(ROOT, sources))
     for name in KERNELS:
         ffi.cdef(f"int {name}(const void *params, const ebnn_io_t *io);")

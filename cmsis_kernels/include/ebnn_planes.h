@@ -63,8 +63,8 @@ typedef struct {
 /* Ways of the "bits" kernel; S: sums of planes from a start value, T: sum of all planes from total_start. */
 typedef enum {
     EBNN_BITS_BUCKETS = 1,  /* binary weights, four channels a group, 8 runs each */
-    EBNN_BITS_MINORITY = 2, /* binary weights, one channel and run a group: the planes of the rarer sign; 2 S >= T */
-    EBNN_BITS_DIRECT = 3,   /* ternary weights, one channel and run a group; the top bit of S */
+    EBNN_BITS_MINORITY = 2, /* binary weights, eight channels a group, one run each: the planes of the rarer sign; 2 S >= T */
+    EBNN_BITS_DIRECT = 3,   /* ternary weights, eight channels a group, one run each; the top bit of S */
 } ebnn_bits_way_t;
 
 /* Binary convolution on bit planes: b1 EBNN_PLANES in and out, padding with +1, binary or ternary weights.
@@ -77,10 +77,10 @@ typedef struct {
     ebnn_conv_dims_t dims;
     const uint16_t *lists;  /* entries of all runs, or NULL: built at run time from codes */
     const uint32_t *codes;  /* buckets: [group][ceil(K / 8)] patterns; minority: [out_c][ceil(K / 32)] bits of the
-                               elements summed; direct: [out_c][2][ceil(K / 32)] bits: not 0, positive; or NULL */
+                               elements summed; direct: [out_c][2][ceil(K / 32)] bits: positive, negative; or NULL */
     const uint16_t *counts; /* buckets with codes: [group][16] entries as in ebnn_bconv_lanes_params_t, or NULL */
     const uint16_t *runs;   /* [run][2]: pairs of entries, start value */
-    const uint8_t *flags;   /* [group] */
+    const uint8_t *flags;   /* buckets: [group]; else [out_c] */
     uint16_t groups;
     uint16_t block_words;   /* words (32 pixels) of the output worked on at a time */
     uint16_t list_size;     /* most entries of any group */

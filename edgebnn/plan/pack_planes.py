@@ -452,8 +452,8 @@ def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
             return Unfit("its sums need more than 13 bits")
         start = 2 ** (bits - 1) - need
         largest = 2**bits - 1
-        codes = np.stack([_bit_words(chosen), _bit_words(w > 0)], axis=1)
-        entries = [8 * np.flatnonzero(row) + 4 * (w[i][np.flatnonzero(row)] > 0) for i, row in enumerate(chosen)]
+        codes = np.stack([_bit_words(w > 0), _bit_words(w < 0)], axis=1)
+        entries = [8 * np.flatnonzero(row) + 4 * (row[row != 0] > 0) for row in w]
     bits = next((b for b in BITS_WIDTHS if 2**b > largest), None)
     if bits is None:
         return Unfit("its sums need more than 13 bits")
@@ -467,6 +467,11 @@ def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
         "entries": padded,
         "total_start": total_start,
     }
+
+
+def _in_eights(entries: list[Int]) -> list[Int]:
+    """The lists of eight channels each, one after another."""
+    return [np.concatenate(entries[i : i + 8]) for i in range(0, len(entries), 8)]
 
 
 def _bit_words(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
@@ -516,7 +521,7 @@ def pack_bits_conv(
         runs = _channel_runs(w, t, way)
     if isinstance(runs, Unfit):
         return runs
-    entries = _bucket_entries(pattern) if way == "buckets" else runs["entries"]
+    entries = _bucket_entries(pattern) if way == "buckets" else _in_eights(runs["entries"])
     ram = lists == "ram"
     size = max(len(e) for e in entries)
     stored = pack_nibbles(pattern) if way == "buckets" else runs["codes"]

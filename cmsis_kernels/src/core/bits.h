@@ -13,6 +13,9 @@
 /* Bit-sliced sums of runs: [run][EBNN_BITS_MOST] planes, `bits` of them used. */
 #define EBNN_BITS_MOST 13u
 
+/* Runs of a group: the classes of four channels, or eight channels. */
+#define EBNN_BITS_RUNS 8u
+
 /* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. */
 typedef void (*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
                                 uint32_t bits, uint32_t *sums);
@@ -32,11 +35,15 @@ void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *r
                    uint32_t *sums);
 void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
-/* List of one channel, minority or direct. Returns its entries, an even number. */
-uint32_t ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
+/* Writes the list of one channel, minority or direct, an even number of entries, and returns its end. */
+typedef uint16_t *(*ebnn_bits_collect_t)(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
 
-/* Four output planes from the sums of eight classes; out: stride words apart. */
-void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out, uint32_t stride);
+uint16_t *ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
+
+/* Four output planes from the sums of eight classes. */
+typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
+
+void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
 
 /* The plane 2 S + low >= T; s: `bits` planes, t: one more. */
 uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low);

@@ -11,6 +11,8 @@
 typedef struct {
     ebnn_bits_sum_t sum;
     ebnn_bits_sort_t sort;
+    ebnn_bits_collect_t collect;
+    ebnn_bits_buckets_t buckets;
 } ebnn_bits_parts_t;
 
 static inline uint32_t ebnn_bits_buffer_size(const ebnn_bconv_bits_params_t *p) {
@@ -34,33 +36,52 @@ static inline void ebnn_bits_totals(const ebnn_bconv_bits_params_t *p, const ebn
     }
 }
 
-/* The words of one group. out: plane of its first channel. */
+/* The words of one group: four channels of eight runs, or up to eight channels of one. out: plane of the first. */
 static inline void ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts, uint32_t group,
                                    const uint16_t *list, const uint32_t *planes, const uint32_t *totals, uint32_t live,
                                    uint32_t *out, uint32_t stride) {
     const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
-    const uint32_t flags = p->flags[group];
-    uint32_t sums[8u * EBNN_BITS_MOST];
-    for (uint32_t w = 0; 32u * w < live; w++, planes += apart) {
+    const uint32_t first = (p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS) * group;
+    const uint32_t most = p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS;
+    const uint32_t channels = p->dims.out_c - first < most ? p->dims.out_c - first : most;
+    const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS : channels;
+    uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
+    for (uint32_t w = 0; 32u * w < live; w++, planes += apart, totals += EBNN_BITS_MOST) {
         const uint32_t left = live - 32u * w;
         const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
+        parts->sum(list, planes, p->runs + 2u * EBNN_BITS_RUNS * group, runs, p->bits, sums);
         if (p->way == EBNN_BITS_BUCKETS) {
-            const uint32_t channels = p->dims.out_c - 4u * group;
-            uint32_t planes4[4];
-            parts->sum(list, planes, p->runs + 16u * group, 8, p->bits, sums);
-            ebnn_bits_buckets(sums, p->bits, flags, planes4, 1);
-            for (uint32_t c = 0; c < 4u && c < channels; c++) {
-                out[c * stride + w] = planes4[c] & mask;
+            uint32_t y[4];
+            parts->buckets(sums, p->bits, p->flags[group], y);
+            for (uint32_t c = 0; c < channels; c++) {
+                out[c * stride + w] = y[c] & mask;
             }
             continue;
         }
-        parts->sum(list, planes, p->runs + 2u * group, 1, p->bits, sums);
-        uint32_t y = sums[p->bits - 1u];
-        if (p->way == EBNN_BITS_MINORITY) {
-            y = ebnn_bits_compare(sums, totals + EBNN_BITS_MOST * w, p->bits, flags & 1u);
-            y ^= 0u - ((flags >> 1) & 1u);
+        const uint32_t *s = sums;
+        for (uint32_t c = 0; c < channels; c++, s += EBNN_BITS_MOST) {
+            uint32_t y = s[p->bits - 1u];
+            if (p->way == EBNN_BITS_MINORITY) {
+                const uint32_t flags = p->flags[first + c];
+                y = ebnn_bits_compare(s, totals, p->bits, flags & 1u) ^ (0u - (flags >> 1));
+            }
+            out[c * stride + w] = y & mask;
         }
-        out[w] = y & mask;
+    }
+}
+
+/* The lists of a group's runs in buffer. */
+static inline void ebnn_bits_build(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts, uint32_t group,
+                                   uint16_t *buffer) {
+    const uint32_t k = ebnn_bits_k(p);
+    if (p->way == EBNN_BITS_BUCKETS) {
+        parts->sort(p->codes + (k + 7u) / 8u * group, k, p->counts + 16u * group, buffer);
+        return;
+    }
+    const uint32_t words = (p->way == EBNN_BITS_DIRECT ? 2u : 1u) * ((k + 31u) / 32u);
+    const uint32_t first = EBNN_BITS_RUNS * group;
+    for (uint32_t c = first; c < first + EBNN_BITS_RUNS && c < p->dims.out_c; c++) {
+        buffer = parts->collect(p->codes + words * c, k, p->way, buffer);
     }
 }
 
@@ -69,11 +90,8 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
     const uint32_t k = ebnn_bits_k(p);
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t stride = (pixels + 31u) / 32u;
-    const uint32_t channels = p->way == EBNN_BITS_BUCKETS ? 4u : 1u;
-    const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? 8u : 1u;
-    const uint32_t code_words = p->way == EBNN_BITS_BUCKETS ? (k + 7u) / 8u
-                                : p->way == EBNN_BITS_DIRECT ? 2u * ((k + 31u) / 32u)
-                                                             : (k + 31u) / 32u;
+    const uint32_t channels = p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS;
+    const uint32_t all_runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS * p->groups : p->dims.out_c;
     uint32_t *planes = io->scratch;
     uint32_t *masks = planes + 2u * (k + 1u) * p->block_words;
     uint32_t *totals = masks + p->block_words;
@@ -92,18 +110,14 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
         }
         for (uint32_t group = 0; group < p->groups; group++) {
             if (p->lists == NULL) {
-                const uint32_t *codes = p->codes + group * code_words;
-                if (p->way == EBNN_BITS_BUCKETS) {
-                    parts->sort(codes, k, p->counts + 16u * group, buffer);
-                } else {
-                    ebnn_bits_collect(codes, k, p->way, buffer);
-                }
+                ebnn_bits_build(p, parts, group, buffer);
                 list = buffer;
             }
             uint32_t *out = (uint32_t *)io->out + channels * group * stride + block / 32u;
             ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
-            for (uint32_t i = 0; i < runs; i++) {
-                list += 2u * p->runs[2u * (runs * group + i)];
+            const uint32_t end = EBNN_BITS_RUNS * (group + 1u) < all_runs ? EBNN_BITS_RUNS * (group + 1u) : all_runs;
+            for (uint32_t i = EBNN_BITS_RUNS * group; i < end; i++) {
+                list += 2u * p->runs[2u * i];
             }
         }
     }

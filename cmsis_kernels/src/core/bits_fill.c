@@ -6,34 +6,67 @@
 #include "bits.h"
 #include "window.h"
 
-/* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. Multiplying by
- * 2^s gives a word's bits and those that go on into the next word. */
+/* One plane and its complement. */
+static inline uint32_t *put(uint32_t *to, uint32_t v) {
+    to[0] = ~v;
+    to[1] = v;
+    return to + 2;
+}
+
+/* One output word of a tap, all channels: a word of the input, shifted down (bits >= 0) or up. */
+static void from_one(const uint32_t *x, uint32_t channels, uint32_t in_words, int32_t bits, uint32_t mask,
+                     uint32_t *to) {
+    const uint32_t down = bits < 0 ? 0u : (uint32_t)bits, up = bits < 0 ? (uint32_t)-bits : 0u;
+    for (; channels >= 2u; channels -= 2u) {
+        const uint32_t v0 = x[0], v1 = x[in_words];
+        x += 2u * in_words;
+        to = put(to, ((v0 >> down) << up) & mask);
+        to = put(to, ((v1 >> down) << up) & mask);
+    }
+    if (channels != 0u) {
+        put(to, ((*x >> down) << up) & mask);
+    }
+}
+
+/* The same from the bits of two neighbouring words; 0 < bits < 32. */
+static void from_two(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+                     uint32_t *to) {
+    const uint32_t up = 32u - bits;
+    for (; channels >= 2u; channels -= 2u) {
+        const uint32_t v0 = (x[0] >> bits) | (x[1] << up);
+        x += in_words;
+        const uint32_t v1 = (x[0] >> bits) | (x[1] << up);
+        x += in_words;
+        to = put(to, v0 & mask);
+        to = put(to, v1 & mask);
+    }
+    if (channels != 0u) {
+        put(to, ((x[0] >> bits) | (x[1] << up)) & mask);
+    }
+}
+
+static void from_none(uint32_t channels, uint32_t *to) {
+    for (; channels != 0u; channels--) {
+        to = put(to, 0u);
+    }
+}
+
+/* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. */
 static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
                          const uint32_t *masks, uint32_t *plane, uint32_t apart) {
-    const int32_t n = p->block_words;
-    const uint32_t lanes = (uint32_t)shift & 31u;
-    /* output word i = input word first + i, shifted up, below the top of the input word before */
-    const int32_t first = (shift - (int32_t)lanes) / 32 + (lanes != 0u ? 1 : 0);
-    const uint32_t up = lanes != 0u ? 32u - lanes : 0u;
-    const uint32_t factor = 1u << up;
-    for (uint32_t c = 0; c < p->dims.in_c; c++, x += in_words, plane += 2) {
-        uint32_t carry = 0;
-        if (first > 0 && first <= (int32_t)in_words) {
-            carry = (uint32_t)(((uint64_t)x[first - 1] * factor) >> 32);
-        }
-        uint32_t *to = plane;
-        const uint32_t *from = x + first;
-        for (int32_t i = 0; i < n; i++, to += apart, from++) {
-            uint32_t v = carry;
-            carry = 0;
-            if ((uint32_t)(first + i) < in_words) {
-                const uint64_t wide = (uint64_t)*from * factor;
-                v |= (uint32_t)wide;
-                carry = (uint32_t)(wide >> 32);
-            }
-            v &= masks[i];
-            to[0] = ~v;
-            to[1] = v;
+    const uint32_t bits = (uint32_t)shift & 31u;
+    int32_t word = (shift - (int32_t)bits) / 32;
+    for (uint32_t i = 0; i < p->block_words; i++, word++, plane += apart) {
+        const int low = word >= 0 && word < (int32_t)in_words;
+        const int high = bits != 0u && word + 1 >= 0 && word + 1 < (int32_t)in_words;
+        if (low && high) {
+            from_two(x + word, p->dims.in_c, in_words, bits, masks[i], plane);
+        } else if (low) {
+            from_one(x + word, p->dims.in_c, in_words, (int32_t)bits, masks[i], plane);
+        } else if (high) {
+            from_one(x + word + 1, p->dims.in_c, in_words, (int32_t)bits - 32, masks[i], plane);
+        } else {
+            from_none(p->dims.in_c, plane);
         }
     }
 }

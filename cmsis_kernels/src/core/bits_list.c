@@ -37,19 +37,25 @@ static inline uint32_t lowest_bit(uint32_t v) {
 #endif
 }
 
-uint32_t ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list) {
+/* Entries offset + 8 * bit of the set bits of v. */
+static uint16_t *collect_word(uint32_t v, uint32_t offset, uint16_t *at) {
+    for (; v != 0u; v &= v - 1u) {
+        *at++ = (uint16_t)(offset + 8u * lowest_bit(v));
+    }
+    return at;
+}
+
+uint16_t *ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list) {
     const uint32_t words = (k + 31u) / 32u;
     uint16_t *at = list;
     for (uint32_t i = 0; i < words; i++) {
-        uint32_t v = codes[i];
-        const uint32_t positive = way == EBNN_BITS_DIRECT ? codes[words + i] : ~0u;
-        for (; v != 0u; v &= v - 1u) {
-            const uint32_t bit = lowest_bit(v);
-            *at++ = (uint16_t)(256u * i + 8u * bit + 4u * ((positive >> bit) & 1u));
+        at = collect_word(codes[i], 256u * i + 4u, at);
+        if (way == EBNN_BITS_DIRECT) {
+            at = collect_word(codes[words + i], 256u * i, at);
         }
     }
     if (((at - list) & 1) != 0) {
         *at++ = (uint16_t)(8u * k);
     }
-    return (uint32_t)(at - list);
+    return at;
 }

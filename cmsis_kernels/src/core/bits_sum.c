@@ -76,7 +76,7 @@ static void add2_4(const uint32_t *a, const uint32_t *b, const uint32_t *c, cons
         (c) ^= t_ & ~u_;                                                                                               \
     } while (0)
 
-void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out, uint32_t stride) {
+void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out) {
     enum { M = EBNN_BITS_MOST };
     uint32_t p3[M + 2], m[M + 2], q[M + 2], n[M + 2], r[M + 2];
     add4(sums + 4 * M, sums + 5 * M, sums + 6 * M, sums + 7 * M, bits, p3);
@@ -100,9 +100,9 @@ void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint
     COMPARE(c2, x2, k0);
     COMPARE(c3, x3, k0);
     out[0] = k0;
-    out[stride] = c1;
-    out[2u * stride] = c2;
-    out[3u * stride] = c3;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
 }
 
 uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low) {

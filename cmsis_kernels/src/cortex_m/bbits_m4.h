@@ -20,4 +20,8 @@ void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const 
                               uint32_t bits, uint32_t *sums);
 void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
+/* ebnn_bits_collect_t, ebnn_bits_buckets_t */
+uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
+void ebnn_bits_buckets__cortex_m4(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
+
 #endif
