@@ -4,6 +4,7 @@ every layer; a trained network and its integer model agree."""
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from models.annotated import Maker, random_input, random_model
 
 from edgebnn import targets
 from edgebnn.converters import load_model
-from edgebnn.errors import ToolchainError
 from edgebnn.host import Runtime
 from edgebnn.host.runtime import kernel_table
 from edgebnn.ir import Graph, reference, storage
@@ -29,10 +29,8 @@ MODELS = 24
 INPUTS = 3
 CHECKPOINT = Path(__file__).resolve().parents[1] / "examples" / "kws" / "kws.pt"
 
-try:
-    kernel_table()
-except ToolchainError as error:
-    pytest.skip(str(error), allow_module_level=True)
+if importlib.util.find_spec("edgebnn.host._ebnn") is None:  # one that is there but does not load is an error
+    pytest.skip("the host runtime is not built", allow_module_level=True)
 
 
 def _small(graph: Graph) -> bool:

@@ -7,6 +7,7 @@ its outputs and scratch, so that a result that depends on memory outside the inp
 
 from __future__ import annotations
 
+import importlib.util
 import zlib
 from collections.abc import Callable
 
@@ -18,7 +19,6 @@ from kernels_emulated.layers import LAYERS, check
 from models.layers import EXTRA
 
 from edgebnn import targets
-from edgebnn.errors import ToolchainError
 from edgebnn.host.runtime import fill_struct, kernel_table, library
 from edgebnn.ir import Graph
 from edgebnn.plan.kernels import kernels
@@ -27,10 +27,10 @@ CASES = 60
 TRIES = 40 * CASES
 GUARD = 64
 
-try:
-    TABLE = sorted(kernel_table())
-except ToolchainError as error:
-    pytest.skip(str(error), allow_module_level=True)
+if importlib.util.find_spec("edgebnn.host._ebnn") is None:  # one that is there but does not load is an error
+    pytest.skip("the host runtime is not built", allow_module_level=True)
+
+TABLE = sorted(kernel_table())
 
 Generator = Callable[[np.random.Generator], Graph]
 
