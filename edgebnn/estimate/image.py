@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ SECTIONS {
 }
 """
 
+_KEPT_IMAGES = 50
 BASE_FLAGS = ("-mthumb", "-std=c99", "-ffunction-sections", "-fdata-sections", "-g0")
 
 
@@ -67,6 +69,14 @@ def _digest(sources: Sequence[Path], includes: Sequence[Path], flags: Sequence[s
     return h.hexdigest()[:24]
 
 
+def _prune(images: Path) -> None:
+    """Removes images beyond the newest ones, but none that may be in use: of the last day."""
+    oldest_first = sorted((p for p in images.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
+    for folder in oldest_first[:-_KEPT_IMAGES]:
+        if time.time() - folder.stat().st_mtime > 24 * 3600:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def link(
     sources: Sequence[Path],
     cpu: str,
@@ -91,6 +101,7 @@ def link(
     if elf.exists():
         return elf
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _prune(folder.parent)
     part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
     try:
         script = part / "image.ld"

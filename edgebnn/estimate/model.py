@@ -65,6 +65,7 @@ class Estimate:
         document: dict[str, Any] = {
             "model": self.model,
             "cpu": self.cpu,
+            "emulator": "unicorn " + CPUS[self.cpu].removeprefix("UC_CPU_ARM_").lower().replace("_", "-"),
             "optimization": self.optimization,
             "note": cost.LABEL
             if self.cycles
