@@ -43,34 +43,79 @@ static uint32_t *rows_of_four(const uint32_t *x, uint32_t rows, uint32_t factor,
     return plane;
 }
 
-/* n words of a row. */
-static inline const uint32_t *words_of_row(const uint32_t *x, uint32_t n, uint32_t factor, uint32_t *carry,
-                                           const uint32_t **masks, uint32_t **plane) {
-    uint32_t c = *carry;
-    const uint32_t *m = *masks;
-    uint32_t *to = *plane;
-    for (; n >= 4u; n -= 4u) {
-        __asm__ volatile(SHIFT4 "ldr r8, [%[m]], #4\n and r4, r8\n ldr r8, [%[m]], #4\n and r5, r8\n"
-                                "ldr r8, [%[m]], #4\n and r6, r8\n ldr r8, [%[m]], #4\n and r7, r8\n"
-                                "stm %[p]!, {r4-r7}\n"
-                         : [x] "+r"(x), [p] "+r"(to), [c] "+r"(c), [m] "+r"(m)
-                         : [f] "r"(factor)
-                         : "r4", "r5", "r6", "r7", "r8", "memory");
+/* r4..r7 masked and stored, as 4-bit fields or as pairs of words of even and odd fields. */
+#define MASK4 "ldm %[m]!, {r8-r11}\n and r4, r8\n and r5, r9\n and r6, r10\n and r7, r11\n"
+#define STORE4 "stm %[p]!, {r4-r7}\n"
+#define SPLIT(r) "and r8, " r ", #0x0F0F0F0F\n eor " r ", r8\n lsr " r ", #4\n strd r8, " r ", [%[p]], #8\n"
+#define STORE8 SPLIT("r4") SPLIT("r5") SPLIT("r6") SPLIT("r7")
+
+/* Where a row is read and written. */
+typedef struct {
+    const uint32_t *x, *masks;
+    uint32_t *plane;
+    uint32_t carry;
+} row_t;
+
+#define ROW_ASM(text)                                                                                                  \
+    __asm__ volatile(text : [x] "+r"(r->x), [p] "+r"(r->plane), [c] "+r"(r->carry), [m] "+r"(r->masks)                 \
+                     : [f] "r"(factor) : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "memory")
+
+/* Four words of a row. */
+static inline void four_words(row_t *r, uint32_t factor, uint32_t field_bits) {
+    if (field_bits == 4u) {
+        ROW_ASM(SHIFT4 MASK4 STORE4);
+    } else {
+        ROW_ASM(SHIFT4 MASK4 STORE8);
     }
-    for (; n != 0u; n--) {
-        const uint64_t v = (uint64_t)*x++ * factor;
-        *to++ = ((uint32_t)v | c) & *m++;
-        c = (uint32_t)(v >> 32);
+}
+
+/* The last three words of a row, and the carry. */
+static inline void last_three(row_t *r, uint32_t factor, uint32_t field_bits) {
+#define SHIFT3                                                                                                         \
+    "ldm %[x]!, {r4-r6}\n"                                                                                             \
+    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n umull r5, %[c], r5, %[f]\n orr r5, r8\n"                                  \
+    "umull r6, r7, r6, %[f]\n orr r6, %[c]\n mov %[c], #0\n"
+    if (field_bits == 4u) {
+        ROW_ASM(SHIFT3 MASK4 STORE4);
+    } else {
+        ROW_ASM(SHIFT3 MASK4 STORE8);
     }
-    *carry = c;
-    *masks = m;
-    *plane = to;
-    return x;
+}
+
+static inline void one_word(row_t *r, uint32_t low, uint32_t field_bits) {
+    const uint32_t v = (low | r->carry) & *r->masks++;
+    if (field_bits == 4u) {
+        *r->plane++ = v;
+    } else {
+        *r->plane++ = v & 0x0F0F0F0Fu;
+        *r->plane++ = (v >> 4) & 0x0F0F0F0Fu;
+    }
+}
+
+/* live words of a row and `behind` words after the image. */
+static inline void whole_row(row_t *r, uint32_t live, uint32_t behind, uint32_t factor, uint32_t field_bits) {
+    for (; live >= 4u; live -= 4u) {
+        four_words(r, factor, field_bits);
+    }
+    if (live == 3u && behind != 0u) {
+        last_three(r, factor, field_bits);
+        live = 0;
+        behind--;
+    }
+    for (; live != 0u; live--) {
+        const uint64_t v = (uint64_t)*r->x++ * factor;
+        one_word(r, (uint32_t)v, field_bits);
+        r->carry = (uint32_t)(v >> 32);
+    }
+    for (; behind != 0u; behind--) {
+        one_word(r, 0u, field_bits);
+        r->carry = 0;
+    }
 }
 
 uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
                                       uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
-    if (p->field_bits != 4u || p->pad_code != 0u) {
+    if (p->pad_code != 0u) {
         return ebnn_lanes_shift(p, x, shift, in_words, masks, plane);
     }
     const int32_t n = p->block_words;
@@ -78,7 +123,7 @@ uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const 
     /* output word i = input word first + i, shifted up, below the top of input word first + i - 1 */
     const int32_t first = (shift - (int32_t)fields) / 8 + (fields != 0u ? 1 : 0);
     const uint32_t factor = (fields != 0u ? 1u << (32u - 4u * fields) : 1u) << p->code_shift;
-    if (n == 4 && in_words == 4u && (first == 0 || first == 1)) {
+    if (p->field_bits == 4u && n == 4 && in_words == 4u && (first == 0 || first == 1)) {
         return rows_of_four(x, p->dims.in_c, factor, first, masks, plane);
     }
     const int32_t end = (int32_t)in_words;
@@ -86,21 +131,22 @@ uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const 
     const int32_t from = first < 0 ? 0 : first;
     int32_t live = end - from;
     live = live < 0 ? 0 : (live > n - blank ? n - blank : live);
-    const int32_t behind = n - blank - live;
+    const uint32_t behind = (uint32_t)(n - blank - live);
+    const int carried = first > 0 && first <= end;
     for (uint32_t c = 0; c < p->dims.in_c; c++, x += in_words) {
-        const uint32_t *m = masks + blank;
-        uint32_t carry = 0;
-        for (int32_t i = 0; i < blank; i++) {
-            *plane++ = 0;
+        row_t r = {x + from, masks + blank, plane, 0};
+        for (int32_t i = 0; i < blank * (int32_t)p->field_bits / 4; i++) {
+            *r.plane++ = 0;
         }
-        if (first > 0 && first <= end) {
-            carry = (uint32_t)(((uint64_t)x[first - 1] * factor) >> 32);
+        if (carried) {
+            r.carry = (uint32_t)(((uint64_t)x[first - 1] * factor) >> 32);
         }
-        words_of_row(x + from, (uint32_t)live, factor, &carry, &m, &plane);
-        for (int32_t i = 0; i < behind; i++) {
-            *plane++ = carry & *m++;
-            carry = 0;
+        if (p->field_bits == 4u) {
+            whole_row(&r, (uint32_t)live, behind, factor, 4u);
+        } else {
+            whole_row(&r, (uint32_t)live, behind, factor, 8u);
         }
+        plane = r.plane;
     }
     return plane;
 }

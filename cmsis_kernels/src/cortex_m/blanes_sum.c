@@ -17,9 +17,7 @@
 /* Stack of the functions below. */
 #define SP_COUNTS "0"
 #define SP_SUMS "4"
-#define SP_LIMIT "8" /* list position where the narrow fields are full */
-#define SP_ROOM "12" /* list bytes until then */
-#define SP_CLASS "16" /* classes left */
+#define SP_CLASS "8" /* classes left */
 
 /* clang-format off */
 __asm__(
@@ -69,25 +67,23 @@ __asm__(
     "8: EBNN_WIDEN \\bits\n"
     "9:\n"
     ".endm\n"
-    /* the same, widening only when the fields are full */
+    /* the same for fields that take 15 elements: the odd elements of the run first, then blocks of 15 */
     ".macro EBNN_RUN_LONG bits\n"
-    "1: mov r8, #0\n mov r9, r8\n ldr r10, [sp, #" SP_ROOM "]\n add r10, r0\n str r10, [sp, #" SP_LIMIT "]\n"
-    "2: subs r3, #5\n blo 3f\n"
-    "  EBNN_ADD1\n EBNN_ADD2\n EBNN_ADD2\n ldr r10, [sp, #" SP_LIMIT "]\n cmp r0, r10\n bne 2b\n"
-    "  EBNN_WIDEN \\bits\n b 1b\n"
-    "3: add r3, #5\n tbb [pc, r3]\n"
-    "4: .byte (9f-4b)/2, (5f-4b)/2, (6f-4b)/2, (7f-4b)/2, (8f-4b)/2\n .balign 2\n"
-    "8: EBNN_ADD1\n"
-    "7: EBNN_ADD1\n"
-    "6: EBNN_ADD2\n b 9f\n"
-    "5: EBNN_ADD1\n"
-    "9: EBNN_WIDEN \\bits\n"
+    "  movw r10, #4370\n mul r10, r3, r10\n lsr r10, #16\n" /* r3 / 15 */
+    "  sub r3, r3, r10, lsl #4\n add lr, r3, r10\n mov r3, r10\n"
+    "  cmp lr, #0\n beq 5f\n mov r8, #0\n mov r9, r8\n"
+    "  lsrs lr, #1\n bcc 1f\n ldrh r10, [r0], #2\n ldr r8, [r1, r10]\n ldr r9, [r2, r10]\n"
+    "1: rsb lr, lr, #7\n tbb [pc, lr]\n"
+    "2: .byte (21f-2b)/2, (22f-2b)/2, (23f-2b)/2, (24f-2b)/2, (25f-2b)/2, (26f-2b)/2, (27f-2b)/2, (4f-2b)/2\n"
+    "3: EBNN_FIRST1\n"
+    "21: EBNN_ADD2\n22: EBNN_ADD2\n23: EBNN_ADD2\n24: EBNN_ADD2\n25: EBNN_ADD2\n26: EBNN_ADD2\n27: EBNN_ADD2\n"
+    "4: EBNN_WIDEN \\bits\n"
+    "5: subs r3, #1\n bhs 3b\n"
     ".endm\n"
-    /* void name(list, counts, base, sums, room) */
+    /* void name(list, counts, base, sums) */
     ".macro EBNN_SUM name, run, bits\n"
     ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
-    "  push {r4-r11, lr}\n sub sp, #20\n"
-    "  ldr r12, [sp, #56]\n str r12, [sp, #" SP_ROOM "]\n"
+    "  push {r4-r11, lr}\n sub sp, #12\n"
     "  str r3, [sp, #" SP_SUMS "]\n mov r12, #8\n str r12, [sp, #" SP_CLASS "]\n"
     "  mov r12, r1\n mov r1, r2\n add r2, r1, #4\n"
     "10: ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
@@ -107,32 +103,30 @@ __asm__(
     "  stm r12!, {r4-r7}\n str r12, [sp, #" SP_SUMS "]\n"
     "  ldr r10, [sp, #" SP_CLASS "]\n ldr r12, [sp, #" SP_COUNTS "]\n subs r10, #1\n str r10, [sp, #" SP_CLASS "]\n"
     "  bne 10b\n"
-    "  add sp, #20\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
+    "  add sp, #12\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
     ".endm\n"
     "EBNN_SUM ebnn_lanes_sum4_short, EBNN_RUN_SHORT, 4\n"
     "EBNN_SUM ebnn_lanes_sum4_long, EBNN_RUN_LONG, 4\n"
     "EBNN_SUM ebnn_lanes_sum8_long, EBNN_RUN_LONG, 8\n");
 /* clang-format on */
 
-void ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
-                           uint32_t room);
-void ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
-                          uint32_t room);
-void ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums,
-                          uint32_t room);
+void ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums);
+void ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums);
+void ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums);
 
 void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                 ebnn_lanes_sums_t *sums) {
     if (code_max == 1u) {
-        ebnn_lanes_sum4_long(list, counts, base, sums, 2u * 15u);
+        ebnn_lanes_sum4_long(list, counts, base, sums);
     } else {
-        ebnn_lanes_sum4_short(list, counts, base, sums, 0);
+        ebnn_lanes_sum4_short(list, counts, base, sums);
     }
 }
 
 void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
                                 ebnn_lanes_sums_t *sums) {
-    ebnn_lanes_sum8_long(list, counts, base, sums, code_max > 7u ? 2u * 15u : 2u * 35u);
+    (void)code_max; /* at most 15: a byte takes 17 */
+    ebnn_lanes_sum8_long(list, counts, base, sums);
 }
 
 #else
