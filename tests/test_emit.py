@@ -27,7 +27,7 @@ from edgebnn.ir.file import dumps
 from edgebnn.passes import lower
 from edgebnn.plan import Plan, plan
 
-INCLUDE = ["-I", str(kernels_dir() / "include")]
+INCLUDE = ["-I", str(kernels_dir() / "include"), "-I", str(kernels_dir() / "src" / "core")]
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion"]
 HOSTILE = [
     '"); system("id"); //',

@@ -78,7 +78,7 @@ class Program:
         root = kernels_dir()
         sources = sorted({root / s for plan in plans for s in report(plan)["sources"]})
         models = [f / f"{n}.c" for f, n in zip(folders, names, strict=True)]
-        include = ["-I", str(root / "include")]
+        include = ["-I", str(root / "include"), "-I", str(root / "src" / "core")]
         self.path = folder / "program"
         # models and kernels apart: their warnings differ
         objects = []
