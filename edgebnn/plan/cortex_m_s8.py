@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import pack_s8
-from edgebnn.plan.geometry import params_bytes
+from edgebnn.plan import pack_s8, pack_s8_lists
+from edgebnn.plan.geometry import LAYOUT_CODES, conv_dims, epilogue, params_bytes
 from edgebnn.plan.portable import conv_s8_params
 from edgebnn.plan.types import Candidate, Choice, Context, Params
 
@@ -68,7 +68,50 @@ def _depthwise(c: Context) -> list[Choice] | str:
     return choices
 
 
+def _lists(c: Context) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if source.dtype != "s8":
+        return f"takes s8 activations, not {source.dtype}"
+    if len(c.outputs) > 1:
+        return "has one output"
+    packed = pack_s8_lists.pack_lists(c.op.attrs["weights"], c.op.attrs["weight_kind"], -source.zero_point)
+    if isinstance(packed, str):
+        return packed
+    dims = conv_dims(c.op, source, out)
+
+    def params(layout: str) -> Params:
+        return {
+            "dims": dims,
+            "lists": packed.lists,
+            "counts": packed.counts,
+            "coefficients": packed.coefficients,
+            "bias": packed.bias,
+            "input_offset": -source.zero_point,
+            "pass_depth": packed.pass_depth,
+            "passes": packed.passes,
+            "classes": packed.classes,
+            "group": packed.group,
+            "out_layout": LAYOUT_CODES[layout],
+            "epilogue": epilogue(c),
+        }
+
+    cost = pack_s8_lists.cycles(dims, packed)
+    return [
+        Choice(
+            "ebnn_bconv2d_s8_lists__cortex_m4",
+            ("nhwc", layout)[: len(c.inputs)],
+            (layout,),
+            cost,
+            lambda layout=layout: params(layout),  # type: ignore[misc]
+            params_bytes(params(layout)),
+            pack_s8_lists.scratch(dims, packed.classes),
+        )
+        for layout in (("nhwc", "chw") if out.dtype in ("s8", "s32") else ("nhwc",))
+    ]
+
+
 CANDIDATES = (
     Candidate("DSP s8 convolution", ("conv2d",), "cortex_m4", _conv),
     Candidate("DSP s8 depthwise", ("depthwise_conv2d",), "cortex_m4", _depthwise),
+    Candidate("DSP low-bit x s8 lists", ("bconv2d",), "cortex_m4", _lists),
 )

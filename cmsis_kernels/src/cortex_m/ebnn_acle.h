@@ -36,6 +36,11 @@ static inline int32_t ebnn_smlad(uint32_t a, uint32_t b, int32_t acc) {
     return __smlad((int16x2_t)a, (int16x2_t)b, acc);
 }
 
+/* acc + low(a) * low(b). */
+static inline int32_t ebnn_smlabb16(uint32_t a, uint32_t b, int32_t acc) {
+    return __smlabb((int32_t)a, (int32_t)b, acc);
+}
+
 /* acc + low(a) * high(b). */
 static inline int32_t ebnn_smlabt16(uint32_t a, uint32_t b, int32_t acc) {
     return __smlabt((int32_t)a, (int32_t)b, acc);
@@ -108,6 +113,10 @@ static inline int32_t ebnn_smlad(uint32_t a, uint32_t b, int32_t acc) {
     const int32_t low = (int16_t)a * (int16_t)b;
     const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
     return (int32_t)((uint32_t)acc + (uint32_t)low + (uint32_t)high);
+}
+
+static inline int32_t ebnn_smlabb16(uint32_t a, uint32_t b, int32_t acc) {
+    return acc + (int16_t)a * (int16_t)b;
 }
 
 static inline int32_t ebnn_smlabt16(uint32_t a, uint32_t b, int32_t acc) {
