@@ -13,7 +13,7 @@ from edgebnn.estimate.layout import Arm32
 
 MAGIC = 0x4E424545
 _HEADER = struct.Struct("<II")
-_CASE = struct.Struct("<11I")
+_CASE = struct.Struct("<13I")
 _GUARD = 64  # as in runner.c
 
 
@@ -31,7 +31,7 @@ class KernelCall:
 
     def work_size(self) -> int:
         """RAM that the test image needs for this call."""
-        sizes = [*(len(o) for o in self.outputs), self.scratch, 0][:3]
+        sizes = [*(len(o) for o in self.outputs), self.scratch, max(len(i) for i in self.inputs)]
         return sum(-(-n // 16) * 16 for n in sizes) + 4 * _GUARD
 
     def data_size(self) -> int:
@@ -85,7 +85,10 @@ def table(calls: Sequence[KernelCall], address: int, kernels: Sequence[str], arm
         params = put(arm.pack(call.struct, call.params, put))
         inputs = [put(content) for content in call.inputs] + [0] * (2 - len(call.inputs))
         expected = [put(content) for content in call.outputs] + [0] * (2 - len(call.outputs))
+        in_sizes = [len(content) for content in call.inputs] + [0] * (2 - len(call.inputs))
         sizes = [len(content) for content in call.outputs] + [0] * (2 - len(call.outputs))
         high = start + len(data)
-        head += _CASE.pack(index[call.kernel], params, *inputs, *sizes, call.scratch, *expected, low, high)
+        head += _CASE.pack(
+            index[call.kernel], params, *inputs, *in_sizes, *sizes, call.scratch, *expected, low, high
+        )
     return head.ljust(start - address, b"\0") + bytes(data)

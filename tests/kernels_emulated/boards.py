@@ -32,7 +32,7 @@ class Board:
 
     @property
     def work_size(self) -> int:
-        """RAM for a case's outputs, scratch and guards."""
+        """RAM for a case's inputs, outputs, scratch and guards."""
         return self.ram_size - 0x1100
 
 

@@ -1,9 +1,10 @@
 /*
  * Test image: runs the kernel calls of a case table and compares every output byte with the expected ones.
  *
- * The host places the table (see blob.py) at TABLE_ADDRESS before boot. Inputs and parameters stay there; outputs
- * and scratch go to RAM between guards. Results leave by semihosting: "B <case>" before each case, "F <case> <reason>" after a
- * failed one and "D <cases run>" at the end.
+ * The host places the table (see blob.py) at TABLE_ADDRESS before boot. Parameters stay there; outputs and
+ * scratch go to RAM between guards, and one input goes to the very end of RAM, so that reading past it is a
+ * bus fault. Results leave by semihosting: "B <case>" before each case, "F <case> <reason>" after a failed
+ * one and "D <cases run>" at the end.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,6 +17,7 @@ typedef struct {
     uint32_t kernel; /* line of kernels.def */
     const void *params;
     const uint8_t *in[2];
+    uint32_t in_size[2];
     uint32_t out_size[2];
     uint32_t scratch_size;
     const uint8_t *expected[2];
@@ -47,7 +49,9 @@ static uint32_t semihost(uint32_t operation, const void *argument) {
     return r0;
 }
 
-static void print(const char *text) { semihost(4u, text); }
+static void print(const char *text) {
+    semihost(4u, text);
+}
 
 static void print_number(const char *before, uint32_t value, const char *after) {
     char digits[11];
@@ -88,18 +92,31 @@ static uint32_t checksum(const uint8_t *from, const uint8_t *to) {
     return sum;
 }
 
-static uint8_t pattern(uint32_t i) { return (uint8_t)(i * 167u + 13u); }
+static uint8_t pattern(uint32_t i) {
+    return (uint8_t)(i * 167u + 13u);
+}
 
 /* Rounds up to EBNN_ALIGN. */
-static uint32_t aligned(uint32_t size) { return (size + EBNN_ALIGN - 1u) / EBNN_ALIGN * EBNN_ALIGN; }
+static uint32_t aligned(uint32_t size) {
+    return (size + EBNN_ALIGN - 1u) / EBNN_ALIGN * EBNN_ALIGN;
+}
+
+/* Copies an input to the end of RAM, as near as its alignment allows. */
+static void to_the_end(const uint8_t *from, uint32_t size) {
+    uint8_t *to = work_end - aligned(size);
+    for (uint32_t i = 0; i < size; i++)
+        to[i] = from[i];
+}
 
 static void run_case(const case_t *c) {
+    const uint32_t moved = c->in[1] != NULL && current % 2u == 1u ? 1u : 0u;
+    const uint8_t *copy = work_end - aligned(c->in_size[moved]);
     uint8_t *out0 = work_start + GUARD;
     uint8_t *out1 = out0 + aligned(c->out_size[0]) + GUARD;
     uint8_t *scratch = out1 + aligned(c->out_size[1]) + GUARD;
     uint8_t *end = scratch + aligned(c->scratch_size) + GUARD;
     const uint32_t before = checksum(c->data, c->data_end);
-    const ebnn_io_t io = {{c->in[0], c->in[1]},
+    const ebnn_io_t io = {{moved == 0u ? copy : c->in[0], moved == 1u ? copy : c->in[1]},
                           out0,
                           c->out_size[1] != 0u ? out1 : NULL,
                           c->scratch_size != 0u ? scratch : NULL};
@@ -107,10 +124,11 @@ static void run_case(const case_t *c) {
         fail("kernel not in the image");
         return;
     }
-    if (end > work_end) {
+    if (end > copy) {
         fail("too large for this board");
         return;
     }
+    to_the_end(c->in[moved], c->in_size[moved]);
     for (uint8_t *p = work_start; p < end; p++)
         *p = pattern((uint32_t)(p - work_start));
     const ebnn_status_t status = kernels[c->kernel](c->params, &io);
@@ -134,7 +152,10 @@ static void run_case(const case_t *c) {
             break;
         }
     }
-    if (checksum(c->data, c->data_end) != before)
+    int same = checksum(c->data, c->data_end) == before;
+    for (uint32_t i = 0; i < c->in_size[moved]; i++)
+        same = same && copy[i] == c->in[moved][i];
+    if (!same)
         fail("changed its inputs");
 }
 
@@ -158,5 +179,5 @@ void start(void) {
 
 extern uint8_t stack_top[];
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    stack_top, (const void *)start, (const void *)fault, (const void *)fault, (const void *)fault,
-    (const void *)fault, (const void *)fault};
+    stack_top,           (const void *)start, (const void *)fault, (const void *)fault,
+    (const void *)fault, (const void *)fault, (const void *)fault};

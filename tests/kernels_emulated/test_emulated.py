@@ -6,6 +6,7 @@ random calls. Outputs are compared on the core, between guards; inputs must keep
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,19 @@ def test_the_image_notices_wrong_outputs(tmp_path: Path) -> None:
 
 def _fields(call: blob.KernelCall) -> tuple[Any, ...]:
     return call.kernel, call.struct, call.params, call.inputs
+
+
+@pytest.mark.parametrize("board", [boards.BOARDS[0], boards.BOARDS[-1]], ids=lambda b: b.target)
+def test_the_image_notices_reading_past_an_input(board: boards.Board, tmp_path: Path) -> None:
+    """An input that is 16 bytes shorter than the kernel thinks: the read past it is a bus fault.
+
+    So it is on the M0 and M55 boards; the others answer 0 there, and their kernels are covered by test_bounds.
+    """
+    elf = boards.build(board, tmp_path)
+    calls, _ = cases.random_calls(
+        targets.load(board.target), lambda k: 60 if k.op == "quantize" else 0, board.work_size, 4000
+    )
+    call = next(c for c in calls if len(c.inputs[0]) % 16 == 0 and len(c.inputs[0]) > 16)
+    short = dataclasses.replace(call, inputs=[call.inputs[0][:-16]])
+    ran, failed = boards.run(board, elf, blob.table([short], board.table, list(kernels()), Arm32()), tmp_path)
+    assert ran == 1 and failed[0].startswith("fault")
