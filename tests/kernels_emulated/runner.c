@@ -2,9 +2,9 @@
  * Test image: runs the kernel calls of a case table and compares every output byte with the expected ones.
  *
  * The host places the table (see blob.py) at TABLE_ADDRESS before boot. Parameters stay there; outputs and
- * scratch go to RAM between guards, and one input goes to the very end of RAM, so that reading past it is a
- * bus fault. Results leave by semihosting: "B <case>" before each case, "F <case> <reason>" after a failed
- * one and "D <cases run>" at the end.
+ * scratch go to RAM between guards, and one input goes to the very end of RAM, so that reading past it is on
+ * some boards a bus fault. Results leave by semihosting: "B <case>" before each case, "F <case> <reason>"
+ * after a failed one and "D <cases run>" at the end.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
