@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from s8_support import Host, conv_case, store
 
-from edgebnn.plan import pack_s8_lists
+from edgebnn.plan import pack_s8_dense, pack_s8_lists
 
 VALUES = {"binary": (-1, 1), "ternary": (0, 0, 1, -1), "two_plane": (-3, -1, 1, 3)}
 KERNEL = "ebnn_bconv2d_s8_lists__cortex_m4"
@@ -100,6 +100,29 @@ def test_lists(host: Host, kind: str, seed: int) -> None:
         host.struct("ebnn_bconv_s8_params_t", values)
     )
     assert pack_s8_lists.scratch(case.dims(), packed.classes) == size
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("kind", VALUES)
+def test_low_bit_dense(host: Host, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs, outputs, zero_in = (
+        int(rng.integers(1, 150)),
+        int(rng.integers(1, 70)),
+        int(rng.integers(-128, 128)),
+    )
+    x = rng.integers(-128, 128, inputs).astype(np.int8)
+    codes = rng.choice(VALUES[kind], (outputs, inputs)).astype(np.int8)
+    acc = (codes.astype(np.int64) @ (x.astype(np.int64) - zero_in)).reshape(1, 1, -1)
+    e = epilogue(rng, outputs, int(abs(acc).max()) + 1)
+    residual = rng.integers(-128, 128, acc.shape).astype(np.int8) if e["residual"] else None
+    want = expected(acc, e, residual, False)
+    values = {**pack_s8_dense.pack_dense(codes, kind, -zero_in), "epilogue": e}
+    extra = [residual.reshape(-1)] if residual is not None else []
+    got = host.run("ebnn_bdense_s8__cortex_m4", "ebnn_bdense_s8_params_t", values, [x, *extra], want.size)
+    np.testing.assert_array_equal(got, want, err_msg=f"{inputs} {outputs} {e}")
+    size = host.lib.ebnn_bdense_s8__cortex_m4_get_buffer_size(host.struct("ebnn_bdense_s8_params_t", values))
+    assert pack_s8_dense.scratch(inputs, kind) == size
 
 
 def test_classes_that_do_not_fit_are_refused() -> None:

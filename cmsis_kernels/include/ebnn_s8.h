@@ -28,7 +28,22 @@ typedef struct {
     ebnn_epilogue_t epilogue;
 } ebnn_bconv_s8_params_t;
 
+/* Dense layer of low-bit weights x s8 activations. A weight is w = scale * code + offset with a code of
+ * `bits` bits: binary (1 bit) 1 - 2 * code, ternary (2 bits) code - 1, two-plane (2 bits) 2 * code - 3. The
+ * 32 / bits codes of a word belong to as many consecutive inputs: of inputs 4q .. 4q + 3 the codes stand at
+ * bits (2q) * bits, (2q + 1) * bits, (2q) * bits + 16 and (2q + 1) * bits + 16. The last word is padded with
+ * zeros. */
+typedef struct {
+    uint32_t inputs, outputs;
+    const uint32_t *weights; /* [outputs][ceil(inputs * bits / 32)] */
+    const int32_t *bias;     /* [outputs]: input_offset * sum of the weights */
+    int32_t scale, offset;
+    uint8_t bits;
+    ebnn_epilogue_t epilogue;
+} ebnn_bdense_s8_params_t;
+
 /* Bytes of io->scratch. */
+uint32_t ebnn_bdense_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_s8_lists__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8__cortex_m4_get_buffer_size(const void *params);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import pack_s8, pack_s8_lists
+from edgebnn.plan import pack_s8, pack_s8_dense, pack_s8_lists
 from edgebnn.plan.geometry import LAYOUT_CODES, conv_dims, epilogue, params_bytes
 from edgebnn.plan.portable import conv_s8_params
 from edgebnn.plan.types import Candidate, Choice, Context, Params
@@ -110,8 +110,33 @@ def _lists(c: Context) -> list[Choice] | str:
     ]
 
 
+def _low_bit_dense(c: Context) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if source.dtype != "s8":
+        return f"takes s8 activations, not {source.dtype}"
+    if len(c.outputs) > 1:
+        return "has one output"
+    codes, kind = c.op.attrs["weights"], c.op.attrs["weight_kind"]
+    if out.pixels != 1 or codes.shape[1:] != source.shape or any(c.op.attrs["pads"]):
+        return "not a dense layer: one output pixel of all inputs"
+    flat = codes.reshape(len(codes), -1)
+    params = {**pack_s8_dense.pack_dense(flat, kind, -source.zero_point), "epilogue": epilogue(c)}
+    return [
+        Choice(
+            "ebnn_bdense_s8__cortex_m4",
+            ("nhwc",) * len(c.inputs),
+            ("nhwc",),
+            pack_s8_dense.cycles(flat.shape[1], len(flat), kind),
+            lambda: params,
+            params_bytes(params),
+            pack_s8_dense.scratch(flat.shape[1], kind),
+        )
+    ]
+
+
 CANDIDATES = (
     Candidate("DSP s8 convolution", ("conv2d",), "cortex_m4", _conv),
     Candidate("DSP s8 depthwise", ("depthwise_conv2d",), "cortex_m4", _depthwise),
     Candidate("DSP low-bit x s8 lists", ("bconv2d",), "cortex_m4", _lists),
+    Candidate("DSP low-bit x s8 dense", ("bconv2d",), "cortex_m4", _low_bit_dense),
 )
