@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebnn.errors import ModelError
+from edgebnn.models.cnn import Cnn, CnnConfig
 from edgebnn.models.dscnn import DsCnn, DsCnnConfig
 from edgebnn.models.kws1d import Kws1d, Kws1dConfig
 from edgebnn.train.checkpoint import Checkpoint, read
@@ -24,6 +25,7 @@ __all__ = ["ARCHITECTURES", "Checkpoint", "InputSpec", "Network", "build", "load
 ARCHITECTURES: dict[str, tuple[type[Any], type[Network]]] = {
     "kws1d": (Kws1dConfig, Kws1d),
     "dscnn": (DsCnnConfig, DsCnn),
+    "cnn": (CnnConfig, Cnn),
 }
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgebnn.train.layers import Affine, BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, same_pads
+from edgebnn.models.blocks import ResidualBlock
+from edgebnn.train.layers import BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, same_pads
 from edgebnn.train.network import InputSpec, Network
 from edgebnn.train.quantizers import activation_quantizer
 
@@ -36,26 +37,6 @@ class Kws1dConfig:
     input: InputSpec = field(default=InputSpec())
 
 
-class Block(nn.Module):
-    """affine -> activation quantiser -> convolution [kernel, 1] -> batch norm; the caller adds the
-    shortcut.
-    """
-
-    def __init__(self, config: Kws1dConfig) -> None:
-        super().__init__()
-        c = config.channels
-        self.affine = Affine(c)
-        self.conv = Conv2d(c, c, (config.kernel, 1), weight=config.weight, act=config.act)
-        self.norm = BatchNorm(c)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm(self.conv(self.affine(x)))
-        return y
-
-    def export_ir(self, b: Any, x: Any) -> Any:
-        return self.norm.export_ir(b, self.conv.export_ir(b, self.affine.export_ir(b, x)))
-
-
 class Kws1d(Network):
     """[N, 1, 49, 10] -> stem [N, channels, 25, 1] -> blocks -> ReLU -> mean over time -> dense -> logits."""
 
@@ -72,7 +53,9 @@ class Kws1d(Network):
         )
         self.stem_norm = BatchNorm(c)
         self.stream = activation_quantizer("int8")
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(c, (config.kernel, 1), config.weight, config.act) for _ in range(config.blocks)
+        )
         self.relu = ReLU()
         self.pool = GlobalAvgPool()
         self.pool_quant = activation_quantizer("int8:unsigned")
@@ -83,7 +66,7 @@ class Kws1d(Network):
         stem_unit = None if self.training else self.stem_norm.unit(self.stem.unit(self.input.scale))
         x = self.stream(self.stem_norm(self.stem(x)), stem_unit)
         for i, block in enumerate(self.blocks):
-            x = x + block(x)
+            x = block(x)
             if i == len(self.blocks) - 1:
                 x = self.relu(x)
             x = self.stream(x)
@@ -98,8 +81,8 @@ class Kws1d(Network):
         x = self.stem_norm.export_ir(b, self.stem.export_ir(b, x))
         x = self.stream.export_ir(b, x, name="stem.out")
         for i, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
-            x = b.add(x, block.export_ir(b, x), name=f"blocks.{i}.add")
+            assert isinstance(block, ResidualBlock)
+            x = block.export_ir(b, x, name=f"blocks.{i}")
             if i == len(self.blocks) - 1:
                 x = self.relu.export_ir(b, x)
             x = self.stream.export_ir(b, x, name=f"blocks.{i}.out")

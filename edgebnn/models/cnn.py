@@ -1,0 +1,112 @@
+"""A small 2-D residual network for small images: INT8 ends, low-bit blocks on an s8 shortcut stream.
+
+Every quantiser and non-linearity of ``edgebnn.train`` fits into its blocks: it is what methods are
+compared on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from edgebnn.errors import ModelError
+from edgebnn.models.blocks import AFTER, BEFORE, ResidualBlock
+from edgebnn.train.layers import BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, same_pads
+from edgebnn.train.network import InputSpec, Network
+from edgebnn.train.quantizers import activation_quantizer
+
+DIGITS = InputSpec(height=8, width=8, channels=1, scale=1 / 8, zero_point=-64)
+
+
+@dataclass(frozen=True)
+class CnnConfig:
+    """``weight`` and ``act``: quantisers of the blocks; ``ends``: of the stem's and head's weights.
+    ``before`` is what stands before the activation quantiser: affine, shift (with sign: RSign) or none;
+    ``after`` what follows the batch norm: none, prelu or rprelu. ``pad_mode`` one needs b1 activations.
+    """
+
+    channels: int = 32
+    blocks: int = 3
+    kernel: int = 3
+    stem_stride: int = 1
+    weight: str = "binary"
+    act: str = "lsq:2"
+    before: str = "affine"
+    after: str = "none"
+    pad_mode: str = "zero"
+    ends: str = "int8"
+    classes: int = 10
+    input: InputSpec = field(default=DIGITS)
+
+    def __post_init__(self) -> None:
+        for key, known in (
+            ("before", tuple(BEFORE)),
+            ("after", tuple(AFTER)),
+            ("pad_mode", ("zero", "one")),
+        ):
+            if getattr(self, key) not in known:
+                raise ModelError(
+                    f"architecture cnn: {key} = {getattr(self, key)!r}", hint=f"one of {', '.join(known)}"
+                )
+
+
+class Cnn(Network):
+    """[N, C, H, W] -> stem [N, channels, H / stride, W / stride] -> blocks -> ReLU -> mean -> dense ->
+    logits.
+    """
+
+    architecture = "cnn"
+
+    def __init__(self, config: CnnConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, spec, stride = config.channels, config.input, (config.stem_stride, config.stem_stride)
+        pads = same_pads((spec.height, spec.width), (3, 3), stride)
+        self.stem = Conv2d(spec.channels, c, (3, 3), stride=stride, pads=pads, weight=config.ends)
+        self.stem_norm = BatchNorm(c)
+        self.stream = activation_quantizer("int8")
+        self.blocks = nn.ModuleList(
+            ResidualBlock(
+                c,
+                (config.kernel, config.kernel),
+                config.weight,
+                config.act,
+                config.before,
+                config.after,
+                "one" if config.pad_mode == "one" else "zero",
+            )
+            for _ in range(config.blocks)
+        )
+        self.relu = ReLU()
+        self.pool = GlobalAvgPool()
+        self.pool_quant = activation_quantizer("int8:unsigned")
+        self.head = Linear(c, config.classes, weight=config.ends)
+        self.logits = activation_quantizer("int8")
+
+    def forward(self, x: Tensor) -> Tensor:
+        stem_unit = None if self.training else self.stem_norm.unit(self.stem.unit(self.input.scale))
+        x = self.stream(self.stem_norm(self.stem(x)), stem_unit)
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            x = self.stream(self.relu(x) if i == len(self.blocks) - 1 else x)
+        pixels = x.shape[2] * x.shape[3]
+        x = self.pool_quant(self.pool(x), self.stream.scale() / pixels)
+        head_unit = None if self.training else self.head.unit(self.pool_quant.scale())
+        y: Tensor = self.logits(self.head(x), head_unit)
+        return y
+
+    def export_ir(self, b: Any) -> Any:
+        x = b.input(tuple(self.input.shape), self.input.scale, self.input.zero_point)
+        x = self.stem_norm.export_ir(b, self.stem.export_ir(b, x))
+        x = self.stream.export_ir(b, x, name="stem.out")
+        for i, block in enumerate(self.blocks):
+            assert isinstance(block, ResidualBlock)
+            x = block.export_ir(b, x, name=f"blocks.{i}")
+            if i == len(self.blocks) - 1:
+                x = self.relu.export_ir(b, x)
+            x = self.stream.export_ir(b, x, name=f"blocks.{i}.out")
+        x = self.pool_quant.export_ir(b, self.pool.export_ir(b, x))
+        x = self.logits.export_ir(b, self.head.export_ir(b, x))
+        return b.output(b.softmax(x))

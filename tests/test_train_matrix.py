@@ -1,0 +1,104 @@
+"""Every quantiser trains on the digits, converts, and gives the same bytes in NumPy and on the host; the
+integer model predicts what the trained one does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from edgebnn import models  # noqa: E402
+from edgebnn.converters import load_model  # noqa: E402
+from edgebnn.errors import ModelError  # noqa: E402
+from edgebnn.host import Runtime  # noqa: E402
+from edgebnn.ir import reference  # noqa: E402
+from edgebnn.passes import lower  # noqa: E402
+from edgebnn.plan import plan  # noqa: E402
+from edgebnn.targets import load as load_target  # noqa: E402
+from edgebnn.train.checkpoint import Checkpoint, save  # noqa: E402
+from edgebnn.train.digits import load_digits  # noqa: E402
+from edgebnn.train.kws import LabelledFeatures  # noqa: E402
+from edgebnn.train.loop import TrainConfig, Trainer, predict  # noqa: E402
+from edgebnn.train.quantizers import ACTIVATIONS, WEIGHTS, weight_quantizer  # noqa: E402
+
+PLAIN = TrainConfig(
+    epochs=1,
+    batch_size=32,
+    distill=0.0,
+    max_shift=0,
+    mask=0,
+    mixup=0.0,
+    balance=0.0,
+    adjust=0.0,
+    weight_decay=0.0,
+)
+CASES = [
+    *({"weight": name} for name in WEIGHTS if name != "float"),
+    *({"weight": name} for name in ("twn:std", "dorefa:1", "int:4", "int:2", "int:8:tensor")),
+    *({"act": name} for name in ACTIVATIONS if name != "float"),
+    *({"act": name} for name in ("lsq:3", "lsq:4", "lsq:8", "pact:4", "dorefa:3", "hwgq:4", "int8:unsigned")),
+    {"weight": "bitnet", "act": "int8"},
+    {"weight": "bitnet158", "act": "int8"},
+    {"weight": "twn", "act": "sign"},
+    {"weight": "lsq", "act": "sign"},
+    {"act": "approx", "before": "shift", "after": "rprelu"},
+    {"act": "sign", "pad_mode": "one", "after": "prelu"},
+    {"act": "lsq:2", "before": "none"},
+]
+
+
+@pytest.fixture(scope="module")
+def digits() -> LabelledFeatures:
+    torch.set_num_threads(1)
+    d = load_digits()
+    return LabelledFeatures(d.variants[:320], d.label[:320], d.val[:24], d.val_label[:24], d.names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case.values()))
+def test_trains_converts_and_runs_alike(case: dict, digits: LabelledFeatures, tmp_path: Path) -> None:
+    if "weight" in case and weight_quantizer(case["weight"], 1).kind == "s8":
+        case = {"act": "lsq:8", **case}
+    torch.manual_seed(0)
+    network = models.build({"name": "cnn", "channels": 8, "blocks": 2, "stem_stride": 2, **case})
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    metrics = Trainer(network, digits, PLAIN).run()
+    assert np.isfinite(metrics["loss"])
+    assert any(not torch.equal(network.state_dict()[key], before[key]) for key in before)
+    save(tmp_path / "m.pt", Checkpoint(network, digits.names), compact=True)
+    graph = lower(load_model(tmp_path / "m.pt"))
+    runtime = Runtime(plan(graph, load_target("host")))
+    integer = []
+    for x in digits.val:
+        tensors = reference.run(graph, x)
+        np.testing.assert_array_equal(runtime.run(x), tensors[graph.output])
+        integer.append(int(np.argmax(tensors["logits:0"])))
+    trained = predict(network, torch.from_numpy(digits.val)).numpy()
+    np.testing.assert_array_equal(trained, integer)
+
+
+def test_float_layers_are_refused_by_name(digits: LabelledFeatures, tmp_path: Path) -> None:
+    for change, message in (
+        ({"weight": "float"}, "blocks.0.conv: weights are float"),
+        ({"act": "float"}, "act"),
+    ):
+        network = models.build({"name": "cnn", "channels": 8, "blocks": 1, **change})
+        save(tmp_path / "m.pt", Checkpoint(network, digits.names))
+        with pytest.raises(ModelError, match=message):
+            load_model(tmp_path / "m.pt")
+
+
+def test_bad_architectures_are_refused() -> None:
+    for change in (
+        {"before": "gain"},
+        {"after": "tanh"},
+        {"pad_mode": "two"},
+        {"channels": 0},
+        {"kernel": 2.5},
+    ):
+        with pytest.raises(ModelError):
+            models.build({"name": "cnn", **change})
