@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import cortex_m_quantize, cortex_m_s8, lanes, portable, wide
+from edgebnn.plan import bits, cortex_m_quantize, cortex_m_s8, lanes, portable, wide
 from edgebnn.plan.types import Candidate
 
 CANDIDATES: tuple[Candidate, ...] = (
     *wide.CANDIDATES,
+    *bits.CANDIDATES,
     *lanes.CANDIDATES,
     *cortex_m_s8.CANDIDATES,
     *cortex_m_quantize.CANDIDATES,

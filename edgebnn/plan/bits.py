@@ -1,0 +1,68 @@
+"""Candidates of the bit-plane kernels (ebnn_bconv_bits_params_t): b1 -> b1 convolutions on PLANES tensors."""
+
+from __future__ import annotations
+
+from edgebnn.plan.geometry import conv_dims, epilogue
+from edgebnn.plan.pack_planes import Packed, Unfit, pack_bits_conv
+from edgebnn.plan.types import Candidate, Choice, Context
+
+BLOCK_BUDGETS = (None, 8192, 4096)
+
+
+def bits_cost(packed: Packed, kernel: str) -> float:
+    """Estimated Cortex-M4 cycles: planes added, sums finished, planes built, lists built (fitted to the estimator)."""
+    p = packed.params
+    d = p["dims"]
+    k = d["kernel_h"] * d["kernel_w"] * d["in_c"]
+    words = -(-d["out_h"] * d["out_w"] // 32)
+    entries = {1: k, 2: k / 2, 3: k}[p["way"]]
+    per_group = words * (7.8 * entries + {1: 900.0, 2: 180.0, 3: 200.0}[p["way"]])
+    build = {1: 10.0, 2: 3.5, 3: 6.0}[p["way"]] * k if p["lists"] is None else 0.0
+    slow = 1.0 if kernel.endswith("cortex_m4") else 1.7
+    return slow * (p["groups"] * (per_group + build) + 8.0 * k * words + 2000.0)
+
+
+def _propose(c: Context, kernel: str) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if source.dtype != "b1" or out.dtype != "b1" or len(c.outputs) > 1:
+        return f"takes b1 and writes b1, not {source.dtype} to {out.dtype}"
+    choices: dict[tuple[str, int], Choice] = {}
+    reason = "no packing fits"
+    for lists in ("flash", "ram"):
+        for budget in BLOCK_BUDGETS:
+            packed = pack_bits_conv(
+                c.op.attrs["weights"],
+                c.op.attrs["weight_kind"],
+                bool(c.op.attrs["pad_one"]),
+                conv_dims(c.op, source, out),
+                epilogue(c),
+                lists,
+                budget,
+            )
+            if isinstance(packed, Unfit):
+                reason = packed.reason
+                continue
+            choices.setdefault((lists, packed.scratch), _choice(c, kernel, lists, packed))
+            if budget is None and packed.scratch <= min(b for b in BLOCK_BUDGETS if b):
+                break
+    return list(choices.values()) or reason
+
+
+def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
+    blocks = -(-c.outputs[0].pixels // (32 * packed.params["block_words"]))
+    way = {1: "buckets", 2: "rarer sign", 3: "direct"}[packed.params["way"]]
+    variant = f"{way}, lists in {'flash' if lists == 'flash' else 'RAM'}" + (f", {blocks} blocks" if blocks > 1 else "")
+    cost = bits_cost(packed, kernel)
+    return Choice(
+        kernel, ("planes",), ("planes",), cost, lambda: packed.params, packed.flash, packed.scratch, variant
+    )
+
+
+def _candidate(isa: str) -> Candidate:
+    def propose(c: Context) -> list[Choice] | str:
+        return _propose(c, f"ebnn_bconv2d_bits__{isa}")
+
+    return Candidate(f"bit planes {isa}", ("bconv2d",), isa, propose)
+
+
+CANDIDATES = tuple(_candidate(isa) for isa in ("portable", "cortex_m4"))
