@@ -143,6 +143,16 @@ class Runtime:
         output = self.plan.graph.output
         return storage.from_bytes(self._read(output), self.plan.graph.tensors[output])
 
+    def again(self) -> None:
+        """Runs the model once more on whatever the arena holds (for timing)."""
+        arena = self._ffi.cast("void *", self._arena.ctypes.data)
+        self._check(self._lib.ebnn_run(self._model, arena, self.plan.arena), "run")
+
+    def step(self, index: int) -> None:
+        """Runs step ``index`` alone on whatever the arena holds (for timing)."""
+        arena = self._ffi.cast("void *", self._arena.ctypes.data)
+        self._check(self._lib.ebnn_run_op(self._model, arena, index), self.plan.steps[index].op.name)
+
     def layers(self, x: np.ndarray) -> dict[str, bytes]:
         """Runs layer by layer; the stored bytes of every tensor the plan writes, by tensor name."""
         self._load(x)

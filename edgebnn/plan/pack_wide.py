@@ -227,11 +227,12 @@ def wide_scratch(params: Params) -> int:
     low, high = min(0, *whole), max(0, *whole)
     blocks = -(-d["out_h"] * d["out_w"] // lane)
     front = (-low * d["out_w"] + 63) // 64
-    grid = front + (blocks * lane + high * d["out_w"]) // 64 + 2
+    content = (min(d["in_h"], d["out_h"] + high) * d["out_w"] + 63) // 64 + lane // 64 - 1
+    grid = front + max((blocks * lane + high * d["out_w"]) // 64 + 2, content)
     reach = max(d["kernel_w"] * d["dilation_w"], d["pad_w"])
     margin = (reach + d["stride_w"] * d["out_w"]) // 64 + 2
-    copy = (d["in_h"] * d["in_w"] + 63) // 64 + 2 * margin
+    copy = (d["in_h"] * d["in_w"] + 63) // 64 + 2 * margin + lane // 64
     grids = grid * d["in_c"] * d["kernel_w"] * phases * params["in_bits"]
     elements = d["kernel_h"] * d["kernel_w"] * d["in_c"]
     planes = params["in_bits"] * (elements + 1) * lane_bytes + lane_bytes
-    return int(8 * (copy + grid + 4 + grids) + planes)
+    return int(8 * (copy + grid * d["kernel_w"] + grids) + planes)

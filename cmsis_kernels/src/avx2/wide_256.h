@@ -42,6 +42,13 @@ static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_
     return _mm256_xor_si256(a, _mm256_and_si256(u, _mm256_xor_si256(a, c)));
 }
 
+/* words[i] >> shift, shift 0..63, with the low bits of words[i + 1] above. */
+static inline ebnn_lane_t ebnn_lane_bits(const uint64_t *words, uint32_t shift) {
+    const __m256i low = _mm256_srl_epi64(ebnn_lane_load(words), _mm_cvtsi32_si128((int)shift));
+    const __m256i high = _mm256_sll_epi64(ebnn_lane_load(words + 1), _mm_cvtsi32_si128((int)(64u - shift)));
+    return _mm256_or_si256(low, high);
+}
+
 /* out[i] = sum of bit i of planes[b] << b, b < n <= 8. */
 static inline void ebnn_lane_bytes(const ebnn_lane_t *planes, uint32_t n, uint8_t *out) {
     const __m256i copies = _mm256_setr_epi64x(0, INT64_C(0x0101010101010101), INT64_C(0x0202020202020202),

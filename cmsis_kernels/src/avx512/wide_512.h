@@ -41,6 +41,13 @@ static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_
     return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
 }
 
+/* words[i] >> shift, shift 0..63, with the low bits of words[i + 1] above. */
+static inline ebnn_lane_t ebnn_lane_bits(const uint64_t *words, uint32_t shift) {
+    const __m512i low = _mm512_srl_epi64(ebnn_lane_load(words), _mm_cvtsi32_si128((int)shift));
+    const __m512i high = _mm512_sll_epi64(ebnn_lane_load(words + 1), _mm_cvtsi32_si128((int)(64u - shift)));
+    return _mm512_or_si512(low, high);
+}
+
 /* out[i] = sum of bit i of planes[b] << b, b < n <= 8. */
 static inline void ebnn_lane_bytes(const ebnn_lane_t *planes, uint32_t n, uint8_t *out) {
     for (uint32_t word = 0; word < 8u; word++) {

@@ -6,7 +6,8 @@
  * in: what an addressing mode scales by), ebnn_lane_t and ebnn_lane_load(p), ebnn_lane_store(p, v)     any
  * alignment of EBNN_LANE_UNIT ebnn_lane_splat(word)                        the same 32 bits everywhere
  *   ebnn_lane_xor, ebnn_lane_and, ebnn_lane_xor3, ebnn_lane_majority
- *   ebnn_lane_bytes(planes, n, bytes), ebnn_lane_plane(bytes, bit)      planes to bytes and back
+ *   ebnn_lane_bits(words, shift)                 64-bit words shifted right by 0..63, the next words moving
+ * in ebnn_lane_bytes(planes, n, bytes), ebnn_lane_plane(bytes, bit)      planes to bytes and back
  * (wide_bytes.h) All functions are static: every file that includes this has its own, compiled for its
  * instruction set.
  *
@@ -29,7 +30,7 @@ static inline ebnn_wide_scratch_t ebnn_wide_scratch(const ebnn_bconv_wide_params
     ebnn_wide_scratch_t s;
     s.copy = 0;
     s.mask = s.copy + 8u * (size_t)g->copy_words;
-    s.grids = s.mask + 8u * ((size_t)g->grid_words + 4u);
+    s.grids = s.mask + 8u * (size_t)g->grid_words * p->dims.kernel_w;
     s.planes =
         s.grids + 8u * (size_t)g->grid_words * p->dims.in_c * p->dims.kernel_w * g->phases * p->in_bits;
     s.end = s.planes + (size_t)p->in_bits * (g->elements + 1u) * EBNN_LANE_BYTES + EBNN_LANE_BYTES;

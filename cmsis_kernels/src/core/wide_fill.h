@@ -11,6 +11,8 @@
 #ifndef EBNN_WIDE_FILL_H
 #define EBNN_WIDE_FILL_H
 
+#include <string.h>
+
 #include "ebnn_wide.h"
 
 typedef struct {
@@ -23,6 +25,11 @@ typedef struct {
     uint32_t margin;         /* words of zeros before and after a copied input plane */
     uint32_t copy_words;     /* 64-bit words of such a copy */
 } ebnn_wide_geometry_t;
+
+/* Output rows lie as far apart as input rows, so that a grid is a shift of a whole plane. */
+static inline int ebnn_wide_whole(const ebnn_conv_dims_t *d) {
+    return d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
+}
 
 /* Row phase and whole rows of kernel row ky: input row = (oy + rows) * stride_h + phase. */
 static inline int32_t ebnn_wide_tap_rows(const ebnn_conv_dims_t *d, uint32_t ky, uint32_t *phase) {
@@ -74,11 +81,14 @@ static inline ebnn_wide_geometry_t ebnn_wide_geometry(const ebnn_bconv_wide_para
     }
     g.front = ((uint32_t)-low * d->out_w + 63u) / 64u;
     g.rows = d->out_h + (uint32_t)high;
-    /* blocks reach past the last pixel, one word is read beyond a shifted one */
-    g.grid_words = g.front + (g.blocks * lane + (uint32_t)high * d->out_w) / 64u + 2u;
+    /* blocks reach past the last pixel, one word is read beyond a shifted one, whole lanes are written */
+    const uint32_t rows = d->in_h < g.rows ? d->in_h : g.rows;
+    const uint32_t content = (rows * (uint32_t)d->out_w + 63u) / 64u + lane / 64u - 1u;
+    const uint32_t read = (g.blocks * lane + (uint32_t)high * d->out_w) / 64u + 2u;
+    g.grid_words = g.front + (read > content ? read : content);
     const uint32_t reach = (uint32_t)d->kernel_w * d->dilation_w;
     g.margin = ((reach > d->pad_w ? reach : d->pad_w) + (uint32_t)d->stride_w * d->out_w) / 64u + 2u;
-    g.copy_words = ((uint32_t)d->in_h * d->in_w + 63u) / 64u + 2u * g.margin;
+    g.copy_words = ((uint32_t)d->in_h * d->in_w + 63u) / 64u + 2u * g.margin + lane / 64u;
     return g;
 }
 
@@ -147,74 +157,82 @@ static inline void ebnn_wide_grid_rows(const ebnn_conv_dims_t *d, const ebnn_wid
     }
 }
 
-/* The same where rows keep their distance: a shift of the whole plane, and the mask of the columns inside. */
+/* The same where rows keep their distance: a shift of the whole plane, and the mask of the columns inside.
+ * Writes whole lanes: up to a lane past `words`. */
 static inline void ebnn_wide_grid_shift(const ebnn_wide_geometry_t *g, const uint64_t *copy,
                                         const uint64_t *mask, int32_t shift, uint32_t words, uint64_t *grid) {
     const size_t start = (size_t)((int32_t)(g->margin * 64u) + shift);
-    const uint32_t bits = (uint32_t)(start & 63u);
     const uint64_t *from = copy + start / 64u;
     grid += g->front;
-    for (uint32_t i = 0; i < words; i++) {
-        grid[i] = ((from[i] >> bits) | ((from[i + 1u] << 1) << (63u - bits))) & mask[i];
+    for (uint32_t i = 0; i < words; i += EBNN_LANE_BYTES / 8u) {
+        const ebnn_lane_t v = ebnn_lane_bits(from + i, (uint32_t)(start & 63u));
+        ebnn_lane_store(grid + i, ebnn_lane_and(v, ebnn_lane_load(mask + i)));
     }
 }
 
-/* in: [bit][in_c][ceil(in_h * in_w / 32)] words. grids: [bit][phase][kernel column][in_c][grid_words]. copy
- * and mask: copy_words and grid_words of scratch. */
-static inline void ebnn_wide_make_grids(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
-                                        const uint32_t *in, uint64_t *grids, uint64_t *copy, uint64_t *mask) {
-    const ebnn_conv_dims_t *d = &p->dims;
-    const uint32_t in_pixels = (uint32_t)d->in_h * d->in_w;
-    const uint32_t in_words = (in_pixels + 31u) / 32u;
-    const size_t per_column = (size_t)d->in_c * g->grid_words;
-    const size_t per_phase = per_column * d->kernel_w;
-    const int whole = d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
-    uint32_t content = ((d->in_h < g->rows ? d->in_h : g->rows) * (uint32_t)d->in_w + 63u) / 64u;
-    content = content < g->grid_words - g->front ? content : g->grid_words - g->front;
-    for (uint32_t i = 0; i < g->copy_words; i++) {
-        copy[i] = 0;
-    }
-    for (size_t i = 0; i < per_phase * g->phases * p->in_bits; i++) {
-        grids[i] = 0;
-    }
-    for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
-        const int32_t shift = (int32_t)(kx * d->dilation_w) - d->pad_w;
-        if (whole) {
-            uint32_t first, last;
-            ebnn_wide_columns(d, shift, &first, &last);
-            for (uint32_t i = 0; i < content + 2u; i++) {
-                mask[i] = 0;
-            }
-            for (uint32_t y = 0; y < d->in_h && y < g->rows; y++) {
-                for (uint32_t x = first; x < last; x += 64u) {
-                    const uint32_t n = last - x < 64u ? last - x : 64u;
-                    ebnn_wide_put(mask, (size_t)y * d->in_w + x, ~UINT64_C(0) >> (64u - n));
-                }
+/* One mask a kernel column: the pixels of a plane whose column lies inside the image. */
+static inline void ebnn_wide_column_masks(const ebnn_conv_dims_t *d, const ebnn_wide_geometry_t *g,
+                                          uint64_t *masks) {
+    for (uint32_t kx = 0; kx < d->kernel_w; kx++, masks += g->grid_words) {
+        uint32_t first, last;
+        ebnn_wide_columns(d, (int32_t)(kx * d->dilation_w) - d->pad_w, &first, &last);
+        memset(masks, 0, 8u * (size_t)g->grid_words);
+        for (uint32_t y = 0; y < d->in_h && y < g->rows; y++) {
+            for (uint32_t x = first; x < last; x += 64u) {
+                const uint32_t n = last - x < 64u ? last - x : 64u;
+                ebnn_wide_put(masks, (size_t)y * d->in_w + x, ~UINT64_C(0) >> (64u - n));
             }
         }
-        for (uint32_t plane = 0; plane < (uint32_t)p->in_bits * d->in_c; plane++) {
-            const uint32_t *from = in + (size_t)plane * in_words;
-            for (uint32_t i = 0; i < in_words; i += 2u) {
-                const uint64_t high = i + 1u < in_words ? from[i + 1u] : 0u;
-                copy[g->margin + i / 2u] = from[i] | (high << 32);
+    }
+}
+
+/* The grids of one input plane, for every row phase and kernel column; per_column words from one column to
+ * the next. */
+static inline void ebnn_wide_plane_grids(const ebnn_conv_dims_t *d, const ebnn_wide_geometry_t *g,
+                                         const uint64_t *copy, const uint64_t *masks, size_t per_column,
+                                         uint64_t *grid) {
+    const int whole = ebnn_wide_whole(d);
+    const uint32_t rows = d->in_h < g->rows ? d->in_h : g->rows;
+    const uint32_t content = (rows * (uint32_t)d->in_w + 63u) / 64u;
+    uint32_t done = 0;
+    for (uint32_t ky = 0; ky < d->kernel_h && done < g->phases; ky++) {
+        uint32_t phase;
+        (void)ebnn_wide_tap_rows(d, ky, &phase);
+        if (ebnn_wide_phase_number(d, ky) != done) {
+            continue;
+        }
+        done++;
+        for (uint32_t kx = 0; kx < d->kernel_w; kx++, grid += per_column) {
+            const int32_t shift = (int32_t)(kx * d->dilation_w) - d->pad_w;
+            memset(grid, 0, 8u * (size_t)(whole ? g->front : g->grid_words));
+            if (whole) {
+                ebnn_wide_grid_shift(g, copy, masks + (size_t)kx * g->grid_words, shift, content, grid);
+                const uint32_t end = g->front + content;
+                memset(grid + end, 0, 8u * (size_t)(g->grid_words - end));
+            } else {
+                ebnn_wide_grid_rows(d, g, copy, phase, shift, grid);
             }
-            const uint32_t bit = plane / d->in_c;
-            uint64_t *grid = grids + (size_t)bit * g->phases * per_phase + kx * per_column +
-                             (size_t)(plane % d->in_c) * g->grid_words;
-            uint32_t done = 0;
-            for (uint32_t ky = 0; ky < d->kernel_h && done < g->phases; ky++) {
-                uint32_t phase;
-                (void)ebnn_wide_tap_rows(d, ky, &phase);
-                if (ebnn_wide_phase_number(d, ky) != done) {
-                    continue;
-                }
-                if (whole) {
-                    ebnn_wide_grid_shift(g, copy, mask, shift, content, grid);
-                } else {
-                    ebnn_wide_grid_rows(d, g, copy, phase, shift, grid + done * per_phase);
-                }
-                done++;
-            }
+        }
+    }
+}
+
+/* in: [bit][in_c][ceil(in_h * in_w / 32)] words. grids: [bit][phase][kernel column][in_c][grid_words]. copy,
+ * masks: copy_words, and grid_words a kernel column, of scratch. */
+static inline void ebnn_wide_make_grids(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
+                                        const uint32_t *in, uint64_t *grids, uint64_t *copy,
+                                        uint64_t *masks) {
+    const ebnn_conv_dims_t *d = &p->dims;
+    const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 31u) / 32u;
+    const size_t per_column = (size_t)d->in_c * g->grid_words;
+    if (ebnn_wide_whole(d)) {
+        ebnn_wide_column_masks(d, g, masks);
+    }
+    memset(copy, 0, 8u * (size_t)g->copy_words);
+    for (uint32_t bit = 0; bit < p->in_bits; bit++) {
+        uint64_t *grid = grids + (size_t)bit * g->phases * d->kernel_w * per_column;
+        for (uint32_t c = 0; c < d->in_c; c++, in += in_words, grid += g->grid_words) {
+            memcpy(copy + g->margin, in, 4u * (size_t)in_words);
+            ebnn_wide_plane_grids(d, g, copy, masks, per_column, grid);
         }
     }
 }
@@ -237,11 +255,9 @@ static inline void ebnn_wide_fill(const ebnn_bconv_wide_params_t *p, const ebnn_
             const uint32_t shift = (uint32_t)(at & 63u);
             for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
                 const uint64_t *from = grids + (number * d->kernel_w + kx) * per_column + at / 64u;
-                for (uint32_t c = 0; c < d->in_c;
-                     c++, from += g->grid_words, planes += EBNN_LANE_BYTES / 8u) {
-                    for (uint32_t i = 0; i < EBNN_LANE_BYTES / 8u; i++) {
-                        planes[i] = (from[i] >> shift) | ((from[i + 1u] << 1) << (63u - shift));
-                    }
+                for (uint32_t c = 0; c < d->in_c; c++, from += g->grid_words) {
+                    ebnn_lane_store(planes, ebnn_lane_bits(from, shift));
+                    planes += EBNN_LANE_BYTES / 8u;
                 }
             }
         }

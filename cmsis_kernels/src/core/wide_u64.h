@@ -41,6 +41,11 @@ static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_
     return a ^ ((a ^ b) & (a ^ c));
 }
 
+/* words[i] >> shift, shift 0..63, with the low bits of words[i + 1] above. */
+static inline ebnn_lane_t ebnn_lane_bits(const uint64_t *words, uint32_t shift) {
+    return (words[0] >> shift) | ((words[1] << 1) << (63u - shift));
+}
+
 #include "wide_bytes.h"
 
 #endif

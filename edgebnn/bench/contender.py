@@ -1,0 +1,100 @@
+"""One contender in a process of its own: reads a layer and then counts from standard input, a JSON value a line, runs
+the layer that many times and answers the seconds of processor time they took.
+
+    python -m edgebnn.bench.contender NAME     edgebnn, edgebnn-kernel, torch-fp32, torch-int8
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edgebnn.bench.layers import Layer, graph, random_input
+
+Run = Callable[[], object]
+
+
+def _edgebnn(layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]]:
+    """The whole layer: from NHWC to NHWC, with the changes of layout that the plan needs."""
+    from edgebnn.host.runtime import Runtime
+    from edgebnn.plan import plan
+    from edgebnn.targets import load
+
+    runtime = Runtime(plan(graph(layer), load("host"), only=only))
+    runtime.run(random_input(layer))
+    return runtime.again, {"kernels": [step.kernel for step in runtime.plan.steps]}
+
+
+def _kernel(layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]]:
+    """The layer's kernel alone, its tensors in the layouts it wants."""
+    from edgebnn.host.runtime import Runtime
+    from edgebnn.plan import plan
+    from edgebnn.targets import load
+
+    runtime = Runtime(plan(graph(layer), load("host"), only=only))
+    runtime.run(random_input(layer))
+    index = next(i for i, step in enumerate(runtime.plan.steps) if step.op.type != "layout")
+    return lambda: runtime.step(index), {"kernels": [runtime.plan.steps[index].kernel]}
+
+
+def _torch(layer: Layer, int8: bool) -> tuple[Run, dict[str, Any]]:
+    """PyTorch with oneDNN: fp32 channels-last, or quantised int8, weights packed once."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    about = {"version": torch.__version__, "isa": torch.backends.cpu.get_cpu_capability()}
+    k = layer.kernel
+    if layer.dense:
+        x, w = torch.randn(layer.h * layer.w, layer.in_c), torch.randn(layer.out_c, layer.in_c)
+    else:
+        x = torch.randn(1, layer.in_c, layer.h, layer.w).contiguous(memory_format=torch.channels_last)
+        w = torch.randn(layer.out_c, layer.in_c, k, k).contiguous(memory_format=torch.channels_last)
+    bias = torch.randn(layer.out_c)
+    if not int8:
+        if layer.dense:
+            return lambda: torch.nn.functional.linear(x, w, bias), about
+        return lambda: torch.nn.functional.conv2d(x, w, bias, padding=k // 2), about
+    torch.backends.quantized.engine = "onednn"
+    qx = torch.quantize_per_tensor(x, 0.05, 64, torch.quint8)
+    qw = torch.quantize_per_channel(w, torch.full((layer.out_c,), 0.03, dtype=torch.float64), torch.zeros(layer.out_c, dtype=torch.int64), 0, torch.qint8)
+    ops = torch.ops.quantized
+    if layer.dense:
+        packed = ops.linear_prepack(qw, bias)
+        return lambda: ops.linear(qx, packed, 0.2, 64), about
+    packed = ops.conv2d_prepack(qw, bias, [1, 1], [k // 2] * 2, [1, 1], 1)
+    return lambda: ops.conv2d(qx, packed, 0.2, 64), about
+
+
+def load(name: str, layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]]:
+    """What to run, and what to say about it."""
+    if name.startswith("torch"):
+        return _torch(layer, name.endswith("int8"))
+    return _kernel(layer, only) if name.endswith("kernel") else _edgebnn(layer, only)
+
+
+def main() -> None:
+    """Serves one parent over standard input and output."""
+    name = sys.argv[1]
+    run: Run = lambda: None  # noqa: E731
+    for line in sys.stdin:
+        request = json.loads(line)
+        if isinstance(request, int):
+            start = time.process_time()  # of this process: other load on the machine counts less
+            for _ in range(request):
+                run()
+            answer: Any = time.process_time() - start
+        else:
+            try:
+                run, answer = load(name, Layer(**request["layer"]), request.get("only"))
+                run()
+            except Exception as error:  # the parent reports it: a peer that cannot run a layer is named so
+                answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
