@@ -224,6 +224,8 @@ def pack_lanes(
             fast = fast and _fits16(_affine_bound(bound, folded[m], folded[a]) >> shift)
     # the fast epilogue narrows what it has stored, so a fused quantiser must see the full range
     fast = fast and (following is None or (folded["act_min"], folded["act_max"]) == (-128, 127))
+    if folded["out_dtype"] == 1:
+        fast = plane_bound <= 16383 and not folded["combine"] and counts.shape[1] <= FAST_CHUNKS
     after = _following(following, int(folded["act_min"]), int(folded["act_max"]))
     params: Params = {
         "dims": dict(dims),
@@ -286,12 +288,21 @@ def _fold(epilogue: Mapping[str, Any], gain: int, offset: Int, bound: Int) -> Pa
         for m in names:
             mul = np.asarray(epilogue[m], np.int64)
             pairs[m] = mul * gain, mul * offset + np.asarray(epilogue[m.replace("mul", "add")], np.int64)
+    if epilogue["out_dtype"] == 1 and not folded["combine"]:
+        pairs["mul"] = _as_threshold(*pairs["mul"], int(bound.max()) + 1)
     for m, (mul, add) in pairs.items():
         if np.abs(mul).max() > 32767 or (_affine_bound(bound, mul, add) >= 2**31).any():
             return Unfit("the folded multipliers or sums exceed their integers")
         folded[m] = mul.astype(np.int16)
         folded[m.replace("mul", "add")] = add.astype(np.int32)
     return folded
+
+
+def _as_threshold(mul: Int, add: Int, reach: int) -> tuple[Int, Int]:
+    """(+-1, add') with the same sign of mul * D + add for every |D| < reach; |add'| <= reach."""
+    quotient = add // np.maximum(np.abs(mul), 1)  # D < -(add / mul) is D + floor(add / mul) < 0
+    constant = np.where(add < 0, -reach, reach)
+    return np.where(mul < 0, -1, 1), np.clip(np.where(mul == 0, constant, quotient), -reach, reach)
 
 
 def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Params:

@@ -199,6 +199,28 @@ static void limit(const ebnn_bconv_lanes_params_t *p, uint8_t *out, uint32_t n) 
     }
 }
 
+/* The signs of mul * D + add, mul 1 or -1, of n pixels of one channel as 4-bit codes. */
+static void signs(int32_t mul, int32_t add, uint32_t n, const totals_t *t, uint32_t plane, uint32_t *out) {
+    const uint32_t add2 = ebnn_pkhbt16((uint32_t)add, (uint32_t)add);
+    const uint32_t top = 0x80008000u;
+    for (;; t++) {
+        const uint32_t *d = t->half[plane];
+        uint32_t a, b, c, e;
+        if (mul > 0) {
+            a = bl_sadd16(add2, d[0]), b = bl_sadd16(add2, d[1]), c = bl_sadd16(add2, d[2]), e = bl_sadd16(add2, d[3]);
+        } else {
+            a = bl_ssub16(add2, d[0]), b = bl_ssub16(add2, d[1]), c = bl_ssub16(add2, d[2]), e = bl_ssub16(add2, d[3]);
+        }
+        const uint32_t v = (a & top) >> 15 | (c & top) >> 11 | (b & top) >> 7 | (e & top) >> 3;
+        if (n <= 8u) {
+            *out = n == 8u ? v : v & ((1u << (4u * n)) - 1u);
+            return;
+        }
+        *out++ = v;
+        n -= 8u;
+    }
+}
+
 static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group, uint32_t first,
                      uint32_t n, const totals_t *t) {
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
@@ -208,6 +230,10 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
     const uint32_t count = left < per_group ? left : per_group;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t o = group * per_group + i;
+        if (p->out_dtype == EBNN_B1) {
+            signs(p->mul[o], p->add[o], n, t, i, (uint32_t *)io->out + o * words + first / 8u);
+            continue;
+        }
         uint8_t *out = (uint8_t *)io->out + o * bytes + first;
         const uint8_t *residual = p->residual != 0u ? (const uint8_t *)io->in[1] + o * bytes + first : NULL;
         uint32_t *next = p->next_bits != 0u ? (uint32_t *)io->out2 + o * words + first / 8u : NULL;
