@@ -30,15 +30,10 @@ typedef struct {
     case_t cases[];
 } table_t;
 
-/* Kernels of ISAs that this core does not have are left out. */
-#define EBNN_KERNEL(symbol, op, isa, params) ISA_##isa(symbol),
-#define ABSENT(symbol) ((ebnn_kernel_t)0)
-#define PRESENT(symbol) symbol
-#include "isas.h"
+/* One entry a line of kernels.def, 0 where the core does not have the ISA; written by boards.py. */
 static const ebnn_kernel_t kernels[] = {
-#include "kernels.def"
+#include "kernel_table.h"
 };
-#undef EBNN_KERNEL
 
 extern uint8_t work_start[], work_end[];
 
