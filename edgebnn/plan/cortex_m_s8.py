@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import pack_s8, pack_s8_dense, pack_s8_lists
+from collections.abc import Callable
+from dataclasses import replace
+
+from edgebnn.plan import pack_s8, pack_s8_dense, pack_s8_lists, portable
 from edgebnn.plan.geometry import LAYOUT_CODES, conv_dims, epilogue, params_bytes
 from edgebnn.plan.portable import conv_s8_params
 from edgebnn.plan.types import Candidate, Choice, Context, Params
@@ -134,9 +137,27 @@ def _low_bit_dense(c: Context) -> list[Choice] | str:
     ]
 
 
+def _as_portable(op_type: str, cost_ratio: float) -> Callable[[Context], list[Choice] | str]:
+    """The portable kernel's choices for a kernel with the same params."""
+    rule = next(c.propose for c in portable.CANDIDATES if op_type in c.op_types)
+
+    def propose(c: Context) -> list[Choice] | str:
+        choices = rule(c)
+        if isinstance(choices, str):
+            return choices
+        return [
+            replace(o, kernel=o.kernel.replace("__portable", "__cortex_m4"), cost=cost_ratio * o.cost)
+            for o in choices
+        ]
+
+    return propose
+
+
 CANDIDATES = (
     Candidate("DSP s8 convolution", ("conv2d",), "cortex_m4", _conv),
     Candidate("DSP s8 depthwise", ("depthwise_conv2d",), "cortex_m4", _depthwise),
     Candidate("DSP low-bit x s8 lists", ("bconv2d",), "cortex_m4", _lists),
     Candidate("DSP low-bit x s8 dense", ("bconv2d",), "cortex_m4", _low_bit_dense),
+    Candidate("DSP s8 add", ("add",), "cortex_m4", _as_portable("add", 0.5)),
+    Candidate("DSP s8 mean", ("mean",), "cortex_m4", _as_portable("mean", 0.25)),
 )
