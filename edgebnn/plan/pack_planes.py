@@ -519,7 +519,7 @@ def pack_bits_conv(
     way = way or ("direct" if kind == "ternary" else "minority" if k <= 96 else "buckets")
     pixels = dims["out_h"] * dims["out_w"]
     words = -(-pixels // 32)
-    per_word = 8 * (k + 1) + 4
+    per_word = 8 * (k + 1) + 8
     most = words if budget is None else min(words, budget // per_word)
     if most < 1:
         return Unfit("the planes of one block exceed the scratch budget")

@@ -8,6 +8,8 @@
 #ifndef EBNN_BITS_H
 #define EBNN_BITS_H
 
+#include <stddef.h>
+
 #include "ebnn_planes.h"
 
 /* Bit-sliced sums of runs: [run][EBNN_BITS_MOST] planes, `bits` of them used. */
@@ -27,9 +29,17 @@ static inline uint32_t ebnn_bits_k(const ebnn_bconv_bits_params_t *p) {
     return (uint32_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
 }
 
-/* Planes of output pixels first .. first + 32 * block_words - 1 (first: a multiple of 32); masks: block_words words. */
+/* One output word of a tap for all channels: from bits of two neighbouring input words, x[0] >> bits and x[1] below,
+ * 0 < bits < 32; channels are in_words apart. Writes pairs: complement, plane. */
+typedef void (*ebnn_bits_shift_t)(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+                                  uint32_t *to);
+
+void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+                     uint32_t *to);
+
+/* Planes of output pixels first .. first + 32 * block_words - 1 (first: a multiple of 32); masks: 2 * block_words. */
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                    uint32_t *masks);
+                    uint32_t *masks, ebnn_bits_shift_t shift);
 
 void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t bits,
                    uint32_t *sums);
@@ -44,6 +54,10 @@ uint16_t *ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uin
 typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
 
 void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
+
+/* Outputs of `channels` channels of the minority way from sums of 7 bits, EBNN_BITS_MOST words apart. */
+typedef void (*ebnn_bits_compares_t)(const uint32_t *s, const uint32_t *t, const uint8_t *flags, uint32_t channels,
+                                     uint32_t mask, uint32_t *out, uint32_t stride);
 
 /* The plane 2 S + low >= T; s: `bits` planes, t: one more. */
 uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low);

@@ -9,15 +9,17 @@
 #include "bits.h"
 
 typedef struct {
+    ebnn_bits_shift_t shift;
     ebnn_bits_sum_t sum;
     ebnn_bits_sort_t sort;
     ebnn_bits_collect_t collect;
     ebnn_bits_buckets_t buckets;
+    ebnn_bits_compares_t compare; /* sums of 7 bits; may be NULL */
 } ebnn_bits_parts_t;
 
 static inline uint32_t ebnn_bits_buffer_size(const ebnn_bconv_bits_params_t *p) {
     const uint32_t k = ebnn_bits_k(p);
-    const uint32_t planes = (8u * (k + 1u) + 4u) * p->block_words;
+    const uint32_t planes = (8u * (k + 1u) + 8u) * p->block_words;
     const uint32_t list = p->lists == NULL ? (2u * p->list_size + 3u) & ~3u : 0u;
     const uint32_t totals = p->way == EBNN_BITS_MINORITY ? 4u * EBNN_BITS_MOST * p->block_words + 4u * (k / 2u + 1u) : 0u;
     return planes + list + totals;
@@ -53,9 +55,21 @@ static inline void ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn
         if (p->way == EBNN_BITS_BUCKETS) {
             uint32_t y[4];
             parts->buckets(sums, p->bits, p->flags[group], y);
+            if (channels == 4u) {
+                uint32_t *to = out + w;
+                to[0] = y[0] & mask;
+                to[stride] = y[1] & mask;
+                to[2u * stride] = y[2] & mask;
+                to[3u * stride] = y[3] & mask;
+                continue;
+            }
             for (uint32_t c = 0; c < channels; c++) {
                 out[c * stride + w] = y[c] & mask;
             }
+            continue;
+        }
+        if (p->way == EBNN_BITS_MINORITY && parts->compare != NULL && p->bits == 7u) {
+            parts->compare(sums, totals, p->flags + first, channels, mask, out + w, stride);
             continue;
         }
         const uint32_t *s = sums;
@@ -94,7 +108,7 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
     const uint32_t all_runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS * p->groups : p->dims.out_c;
     uint32_t *planes = io->scratch;
     uint32_t *masks = planes + 2u * (k + 1u) * p->block_words;
-    uint32_t *totals = masks + p->block_words;
+    uint32_t *totals = masks + 2u * p->block_words;
     uint16_t *all = (uint16_t *)(totals + EBNN_BITS_MOST * p->block_words);
     uint16_t *buffer = (uint16_t *)totals;
     if (p->way == EBNN_BITS_MINORITY) {
@@ -104,7 +118,7 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
         const uint32_t left = pixels - block;
         const uint32_t live = left < 32u * p->block_words ? left : 32u * p->block_words;
         const uint16_t *list = p->lists;
-        ebnn_bits_fill(p, io->in[0], block, planes, masks);
+        ebnn_bits_fill(p, io->in[0], block, planes, masks, parts->shift);
         if (p->way == EBNN_BITS_MINORITY) {
             ebnn_bits_totals(p, parts, planes, all, totals);
         }

@@ -29,7 +29,7 @@ static void from_one(const uint32_t *x, uint32_t channels, uint32_t in_words, in
 }
 
 /* The same from the bits of two neighbouring words; 0 < bits < 32. */
-static void from_two(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                      uint32_t *to) {
     const uint32_t up = 32u - bits;
     for (; channels >= 2u; channels -= 2u) {
@@ -53,14 +53,14 @@ static void from_none(uint32_t channels, uint32_t *to) {
 
 /* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. */
 static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
-                         const uint32_t *masks, uint32_t *plane, uint32_t apart) {
+                         const uint32_t *masks, uint32_t *plane, uint32_t apart, ebnn_bits_shift_t shift2) {
     const uint32_t bits = (uint32_t)shift & 31u;
     int32_t word = (shift - (int32_t)bits) / 32;
     for (uint32_t i = 0; i < p->block_words; i++, word++, plane += apart) {
         const int low = word >= 0 && word < (int32_t)in_words;
         const int high = bits != 0u && word + 1 >= 0 && word + 1 < (int32_t)in_words;
         if (low && high) {
-            from_two(x + word, p->dims.in_c, in_words, bits, masks[i], plane);
+            shift2(x + word, p->dims.in_c, in_words, bits, masks[i], plane);
         } else if (low) {
             from_one(x + word, p->dims.in_c, in_words, (int32_t)bits, masks[i], plane);
         } else if (high) {
@@ -98,25 +98,28 @@ static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, 
 }
 
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                    uint32_t *masks) {
+                    uint32_t *masks, ebnn_bits_shift_t shift) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 31u) / 32u;
     const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
     const int shifted = d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
-    uint32_t *plane = planes;
-    for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
-        const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
-        for (uint32_t kx = 0; kx < d->kernel_w; kx++, plane += 2u * d->in_c) {
-            const int32_t dx = (int32_t)kx * d->dilation_w - d->pad_w;
-            ebnn_window_mask(d, dy, dx, first, p->block_words, 1u, masks);
+    uint32_t *columns = masks + p->block_words;
+    for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
+        const int32_t dx = (int32_t)kx * d->dilation_w - d->pad_w;
+        uint32_t *plane = planes + 2u * d->in_c * kx;
+        ebnn_window_columns(d, dx, first, p->block_words, columns);
+        for (uint32_t ky = 0; ky < d->kernel_h; ky++, plane += 2u * d->in_c * d->kernel_w) {
+            const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
+            ebnn_window_rows(d, dy, first, p->block_words, columns, masks);
             if (shifted) {
-                shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart);
+                shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart, shift);
             } else {
                 gather_planes(p, in, dy, dx, first, in_words, masks, plane, apart);
             }
         }
     }
-    for (uint32_t i = 0; i < p->block_words; i++, plane += apart) {
-        plane[0] = plane[1] = 0;
+    uint32_t *zero = planes + apart - 2u;
+    for (uint32_t i = 0; i < p->block_words; i++, zero += apart) {
+        zero[0] = zero[1] = 0;
     }
 }

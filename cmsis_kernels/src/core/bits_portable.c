@@ -7,7 +7,9 @@
 
 #include "bits_driver.h"
 
-static const ebnn_bits_parts_t PARTS = {ebnn_bits_sum, ebnn_bits_sort, ebnn_bits_collect, ebnn_bits_buckets};
+static const ebnn_bits_parts_t PARTS = {
+    ebnn_bits_shift, ebnn_bits_sum, ebnn_bits_sort, ebnn_bits_collect, ebnn_bits_buckets, NULL,
+};
 
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params) {
     return ebnn_bits_buffer_size(params);

@@ -36,16 +36,18 @@ static void inside(int32_t in, int32_t out, int32_t stride, int32_t shift, int32
     *last = high > low ? high : low;
 }
 
-void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t first, uint32_t words, uint32_t bits,
-                      uint32_t *masks) {
+static int32_t live_pixels(const ebnn_conv_dims_t *d, uint32_t first, uint32_t words, uint32_t bits) {
+    const int32_t pixels = (int32_t)(words * (32u / bits));
+    const int32_t most = (int32_t)((uint32_t)d->out_h * d->out_w - first);
+    return most < pixels ? most : pixels;
+}
+
+/* masks = the pixels of rows y0 .. y1 - 1, columns x0 .. x1 - 1. */
+static void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_t x0, int32_t x1, uint32_t first,
+                       uint32_t words, uint32_t bits, uint32_t *masks) {
     const int32_t w = d->out_w;
     const int32_t from = (int32_t)first;
-    const int32_t pixels = (int32_t)(words * (32u / bits));
-    const int32_t most = d->out_h * w - from;
-    const int32_t n = most < pixels ? most : pixels;
-    int32_t y0, y1, x0, x1;
-    inside(d->in_h, d->out_h, d->stride_h, dy, &y0, &y1);
-    inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
+    const int32_t n = live_pixels(d, first, words, bits);
     for (uint32_t i = 0; i < words; i++) {
         masks[i] = 0;
     }
@@ -61,5 +63,34 @@ void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_
         if (b > a) {
             set_bits(masks, (uint32_t)a * bits, (uint32_t)(b - a) * bits);
         }
+    }
+}
+
+void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t first, uint32_t words, uint32_t bits,
+                      uint32_t *masks) {
+    int32_t y0, y1, x0, x1;
+    inside(d->in_h, d->out_h, d->stride_h, dy, &y0, &y1);
+    inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
+    set_window(d, y0, y1, x0, x1, first, words, bits, masks);
+}
+
+void ebnn_window_columns(const ebnn_conv_dims_t *d, int32_t dx, uint32_t first, uint32_t words, uint32_t *columns) {
+    int32_t x0, x1;
+    inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
+    set_window(d, 0, d->out_h, x0, x1, first, words, 1u, columns);
+}
+
+void ebnn_window_rows(const ebnn_conv_dims_t *d, int32_t dy, uint32_t first, uint32_t words, const uint32_t *columns,
+                      uint32_t *masks) {
+    int32_t y0, y1;
+    inside(d->in_h, d->out_h, d->stride_h, dy, &y0, &y1);
+    int32_t a = y0 * d->out_w - (int32_t)first;
+    int32_t b = y1 * d->out_w - (int32_t)first;
+    for (uint32_t i = 0; i < words; i++, a -= 32, b -= 32) {
+        uint32_t m = b >= 32 ? columns[i] : b <= 0 ? 0u : columns[i] & ((1u << b) - 1u);
+        if (a > 0) {
+            m = a >= 32 ? 0u : m & (0xFFFFFFFFu << a);
+        }
+        masks[i] = m;
     }
 }

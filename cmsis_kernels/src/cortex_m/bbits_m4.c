@@ -9,10 +9,12 @@
 #include "bbits_m4.h"
 
 static const ebnn_bits_parts_t PARTS = {
+    ebnn_bits_shift__cortex_m4,
     ebnn_bits_sum__cortex_m4,
     ebnn_bits_sort__cortex_m4,
     ebnn_bits_collect__cortex_m4,
     ebnn_bits_buckets__cortex_m4,
+    ebnn_bits_compares__cortex_m4,
 };
 
 uint32_t ebnn_bconv2d_bits__cortex_m4_get_buffer_size(const void *params) {

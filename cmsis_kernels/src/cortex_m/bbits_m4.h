@@ -20,6 +20,14 @@ void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const 
                               uint32_t bits, uint32_t *sums);
 void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
+/* ebnn_bits_shift_t */
+void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+                                uint32_t *to);
+
+/* ebnn_bits_compares_t */
+void ebnn_bits_compares__cortex_m4(const uint32_t *s, const uint32_t *t, const uint8_t *flags, uint32_t channels,
+                                   uint32_t mask, uint32_t *out, uint32_t stride);
+
 /* ebnn_bits_collect_t, ebnn_bits_buckets_t */
 uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
 void ebnn_bits_buckets__cortex_m4(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
