@@ -78,13 +78,23 @@ def low_bit(
     dtype: str = "b1",
     kind: str = "binary",
     out: str = "b1",
+    zero_pad: bool = False,
 ) -> Callable[[Rng], Graph]:
-    """A low-bit layer with exact zero padding and thresholds (``out`` "b1") or an s8 stream with shortcut ("s8")."""
+    """A low-bit layer with thresholds (``out`` "b1") or an s8 stream with shortcut ("s8").
+
+    b1 inputs are padded with +1 unless ``zero_pad``; all others with 0.
+    """
 
     def build(rng: Rng) -> Graph:
         weights = _weights(rng, kind, (out_c, *kernel, size[2]))
         spread = max(1, int(weights[0].size ** 0.5))
-        attrs: dict[str, Any] = {**_window(kernel), "weights": weights, "weight_kind": kind, "pad_one": 0}
+        pad_one = int(dtype == "b1" and not zero_pad)
+        attrs: dict[str, Any] = {
+            **_window(kernel),
+            "weights": weights,
+            "weight_kind": kind,
+            "pad_one": pad_one,
+        }
         inputs: tuple[str, ...] = ("in",)
         types = {"in": TensorType(size, dtype), "out": TensorType((1, 1, 1), out)}
         if out == "b1":
@@ -168,6 +178,7 @@ W1A2_BLOCK = "epilogue of a W1A2 block (s8 residual add, requantise, next layer'
 
 ROWS: tuple[Row, ...] = (
     Row("b1 3x3 64->64", low_bit(MAP, 64, (3, 3)), Goal(500e3, 410e3), Goal(430e3, 370e3), 9.80e6),
+    Row("b1 3x3 64->64, zero padding", low_bit(MAP, 64, (3, 3), zero_pad=True), Goal(), Goal(), 9.80e6),
     Row("b1 1x1 64->64", low_bit(MAP, 64, (1, 1)), Goal(110e3, 90e3), Goal(85e3, 65e3), 1.24e6),
     Row(
         "b1 3x3 32->32, 16x16",
