@@ -4,6 +4,7 @@ integer model predicts what the trained one does.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from click.testing import CliRunner  # noqa: E402
+
 from edgebnn import models  # noqa: E402
+from edgebnn.cli.train import train  # noqa: E402
 from edgebnn.converters import load_model  # noqa: E402
 from edgebnn.errors import ModelError  # noqa: E402
 from edgebnn.host import Runtime  # noqa: E402
@@ -26,17 +30,7 @@ from edgebnn.train.kws import LabelledFeatures  # noqa: E402
 from edgebnn.train.loop import TrainConfig, Trainer, predict  # noqa: E402
 from edgebnn.train.quantizers import ACTIVATIONS, WEIGHTS, weight_quantizer  # noqa: E402
 
-PLAIN = TrainConfig(
-    epochs=1,
-    batch_size=32,
-    distill=0.0,
-    max_shift=0,
-    mask=0,
-    mixup=0.0,
-    balance=0.0,
-    adjust=0.0,
-    weight_decay=0.0,
-)
+PLAIN = TrainConfig.plain(epochs=1, batch_size=32)
 CASES = [
     *({"weight": name} for name in WEIGHTS if name != "float"),
     *({"weight": name} for name in ("twn:std", "dorefa:1", "int:4", "int:2", "int:8:tensor")),
@@ -102,3 +96,13 @@ def test_bad_architectures_are_refused() -> None:
     ):
         with pytest.raises(ModelError):
             models.build({"name": "cnn", **change})
+
+
+def test_digits_command(tmp_path: Path) -> None:
+    out = tmp_path / "digits.pt"
+    arguments = ["digits", "--out", str(out), "--epochs", "4", "--width", "16", "--threads", "1", "--json"]
+    result = CliRunner().invoke(train, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["val_accuracy"] > 0.5 and document["val_clips"] == 360
+    assert models.load(out).labels == [str(i) for i in range(10)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -91,8 +91,7 @@ def kws(
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.session import fit
 
-    if out.is_dir():
-        raise UsageError(f"{out}: is a folder", "give the name of the checkpoint to write, such as kws.pt")
+    _check_out(out)
     arch = {
         "kws1d": {"name": "kws1d", "channels": width, "weight": weight, "act": act or BITS[bits]},
         "dscnn": {"name": "dscnn", "channels": width},
@@ -109,6 +108,57 @@ def kws(
             epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, distill=0.7 if learn_from else 0.0
         )
         metrics = fit(network, features, config, out, learn_from, MfccConfig().to_dict(), resume, progress)
+    _report(network, out, metrics, as_json)
+
+
+@train.command(epilog="Example: edgebnn train digits --out digits.pt --weight twn --act lsq:2")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
+@click.option("--width", type=click.IntRange(1, 1024), default=32, show_default=True, help="Channels.")
+@click.option("--weight", default="binary", show_default=True, help="Weight quantiser of the blocks.")
+@click.option("--act", default="lsq:2", show_default=True, help="Activation quantiser of the blocks.")
+@click.option("--epochs", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
+@click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
+@json_option
+def digits(
+    out: Path,
+    width: int,
+    weight: str,
+    act: str,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    threads: int | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train a small network on handwritten digits (scikit-learn's 8 x 8 images): seconds, no download."""
+    from edgebnn.models import build
+    from edgebnn.train import reproducible
+    from edgebnn.train.digits import load_digits
+    from edgebnn.train.loop import TrainConfig
+    from edgebnn.train.session import fit
+
+    _check_out(out)
+    reproducible.seed(seed, threads)
+    network = build({"name": "cnn", "channels": width, "weight": weight, "act": act})
+    features = load_digits()
+    config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    with _Progress() as progress:
+        metrics = fit(network, features, config, out, resume=resume, observer=progress)
+    _report(network, out, metrics, as_json)
+
+
+def _check_out(out: Path) -> None:
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder", "give the name of the checkpoint to write, such as kws.pt")
+
+
+def _report(network: Network, out: Path, metrics: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit_json({"checkpoint": str(out), "arch": network.arch, **metrics})
     else:

@@ -67,6 +67,14 @@ class TrainConfig:
         if not ok:
             raise UsageError(f"training parameters out of range: {self}")
 
+    @classmethod
+    def plain(cls, **changes: Any) -> TrainConfig:
+        """Without augmentation, class balancing, weight decay or distillation; ``changes`` as of the
+        class.
+        """
+        off = {"distill": 0.0, "max_shift": 0, "mask": 0, "mixup": 0.0, "balance": 0.0, "adjust": 0.0}
+        return cls(**{**off, "weight_decay": 0.0, **changes})
+
 
 def one_cycle(step: int, total: int, peak: float) -> float:
     """Learning rate of ``step``: cosine from peak / 25 up to ``peak`` in 30 % of ``total``, then down to
