@@ -46,6 +46,7 @@ typedef struct {
 uint32_t ebnn_bdense_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_s8_lists__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_conv2d_s8__mve_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8__cortex_m4_get_buffer_size(const void *params);
 
 #endif
