@@ -22,7 +22,7 @@ GUARD = 64
 
 
 KERNELS = tuple(
-    f"ebnn_bconv2d_{form}__{isa}" for form in ("lanes", "bits") for isa in ("portable", "cortex_m4")
+    f"ebnn_{form}__{isa}" for form in ("bconv2d_lanes", "bconv2d_bits", "bdense_bits") for isa in ("portable", "cortex_m4")
 )
 
 

@@ -89,10 +89,28 @@ typedef struct {
     uint8_t bits;           /* of the sums: 7, 10 or 13 */
 } ebnn_bconv_bits_params_t;
 
+/* Binary dense layer on channel lanes: b1 EBNN_NHWC in (all its words are one vector of K = 32 * words bits) and out.
+ * The weight rows of the inputs that are -1, or of those that are +1 where these are fewer, are summed from
+ * floor((start - n) / 2), n their number; S: the sums, low: the bit that the division drops.
+ * Output bit: 2 S + low < limit of the first kind, or 2 S + low >= limit of the second. */
+typedef struct {
+    const uint32_t *weights; /* [ceil(out_c / 64)][K + 1][2]: sign bits (1 = -1) of input k, channels along the bits;
+                                the last row, and rows of padding bits of the input, are 0 */
+    const uint32_t *limits;  /* [2][ceil(out_c / 32)][bits + 1]: bit planes */
+    uint32_t tail_mask;      /* real channels of the last word of a pixel */
+    uint16_t words;          /* of the input */
+    uint16_t words_per_pixel;
+    uint16_t out_c;
+    uint16_t start; /* number of real inputs */
+    uint8_t bits;   /* of the sums: 7, 10 or 13 */
+} ebnn_bdense_bits_params_t;
+
 /* Bytes of io->scratch. */
 uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bdense_bits__portable_get_buffer_size(const void *params);
+uint32_t ebnn_bdense_bits__cortex_m4_get_buffer_size(const void *params);
 
 #endif

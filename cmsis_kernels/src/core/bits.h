@@ -45,6 +45,9 @@ void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *r
                    uint32_t *sums);
 void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
+/* For collect: entries 8 * k, of rows that have no complements. */
+#define EBNN_BITS_ROWS 0u
+
 /* Writes the list of one channel, minority or direct, an even number of entries, and returns its end. */
 typedef uint16_t *(*ebnn_bits_collect_t)(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
 

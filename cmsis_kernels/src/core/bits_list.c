@@ -47,9 +47,10 @@ static uint16_t *collect_word(uint32_t v, uint32_t offset, uint16_t *at) {
 
 uint16_t *ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list) {
     const uint32_t words = (k + 31u) / 32u;
+    const uint32_t plain = way != EBNN_BITS_ROWS ? 4u : 0u;
     uint16_t *at = list;
     for (uint32_t i = 0; i < words; i++) {
-        at = collect_word(codes[i], 256u * i + 4u, at);
+        at = collect_word(codes[i], 256u * i + plain, at);
         if (way == EBNN_BITS_DIRECT) {
             at = collect_word(codes[words + i], 256u * i, at);
         }

@@ -95,9 +95,10 @@ static inline uint16_t *collect_word(uint32_t v, uint32_t offset, uint16_t *at) 
 
 uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list) {
     const uint32_t words = (k + 31u) / 32u;
+    const uint32_t plain = way != EBNN_BITS_ROWS ? 4u : 0u;
     uint16_t *at = list;
     for (uint32_t i = 0; i < words; i++) {
-        at = collect_word(codes[i], 256u * i + 4u, at);
+        at = collect_word(codes[i], 256u * i + plain, at);
     }
     for (uint32_t i = 0; i < words && way == EBNN_BITS_DIRECT; i++) {
         at = collect_word(codes[words + i], 256u * i, at);

@@ -1,0 +1,63 @@
+/*
+ * Binary dense layers on channel lanes; a processor's kernel gives the inner parts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EBNN_BITS_DENSE_H
+#define EBNN_BITS_DENSE_H
+
+#include "bits.h"
+
+static inline uint32_t ebnn_bits_dense_size(const ebnn_bdense_bits_params_t *p) {
+    return 64u * p->words + 4u * p->words + 4u; /* a list of all inputs, and the selected bits */
+}
+
+static inline uint32_t ebnn_bits_ones(uint32_t v) {
+    v -= (v >> 1) & 0x55555555u;
+    v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+    return (((v + (v >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
+}
+
+static inline ebnn_status_t ebnn_bits_dense(const ebnn_bdense_bits_params_t *p, const ebnn_io_t *io,
+                                            ebnn_bits_sum_t sum, ebnn_bits_collect_t collect) {
+    const uint32_t *in = io->in[0];
+    uint32_t *out = io->out;
+    uint32_t *chosen = io->scratch;
+    uint16_t *list = (uint16_t *)(chosen + p->words);
+    const uint32_t k = 32u * p->words;
+    const uint32_t out_words = (p->out_c + 31u) / 32u;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->words; i++) {
+        n += ebnn_bits_ones(in[i]);
+    }
+    const uint32_t *limits = p->limits;
+    uint32_t flip = ~0u;
+    const uint32_t *selected = in;
+    if (2u * n > p->start) { /* the inputs that are +1 are fewer */
+        uint32_t of_pixel = 0;
+        for (uint32_t i = 0; i < p->words; i++) {
+            of_pixel++;
+            chosen[i] = ~in[i];
+            if (of_pixel == p->words_per_pixel) {
+                chosen[i] &= p->tail_mask;
+                of_pixel = 0;
+            }
+        }
+        selected = chosen;
+        n = p->start - n;
+        flip = 0u;
+        limits += out_words * (p->bits + 1u);
+    }
+    collect(selected, k, EBNN_BITS_ROWS, list);
+    const uint16_t run[2] = {(uint16_t)((n + 1u) / 2u), (uint16_t)((p->start - n) / 2u)};
+    for (uint32_t w = 0; w < out_words; w++, limits += p->bits + 1u) {
+        uint32_t s[EBNN_BITS_MOST];
+        sum(list, p->weights + (w / 2u) * 2u * (k + 1u) + w % 2u, run, 1, p->bits, s);
+        const uint32_t left = p->out_c - 32u * w;
+        const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
+        out[w] = (ebnn_bits_compare(s, limits, p->bits, (p->start - n) & 1u) ^ flip) & mask;
+    }
+    return EBNN_OK;
+}
+
+#endif

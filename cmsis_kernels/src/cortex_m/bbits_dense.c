@@ -1,0 +1,17 @@
+/*
+ * Binary dense layer on channel lanes, tuned for the Cortex-M4, M7 and M33.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ebnn_kernels.h"
+
+#include "../core/bits_dense.h"
+#include "bbits_m4.h"
+
+uint32_t ebnn_bdense_bits__cortex_m4_get_buffer_size(const void *params) {
+    return ebnn_bits_dense_size(params);
+}
+
+ebnn_status_t ebnn_bdense_bits__cortex_m4(const void *params, const ebnn_io_t *io) {
+    return ebnn_bits_dense(params, io, ebnn_bits_sum__cortex_m4, ebnn_bits_collect__cortex_m4);
+}
