@@ -56,11 +56,8 @@ def build(board: Board, folder: Path) -> Path:
     root = csrc.kernels_dir()
     target = targets.load(board.target)
     folder.mkdir(parents=True, exist_ok=True)
-    isas = sorted({k.isa for k in kernels().values()})
-    choice = "".join(
-        f"#define ISA_{isa}(s) {'PRESENT' if isa in target.isa else 'ABSENT'}(s)\n" for isa in isas
-    )
-    (folder / "isas.h").write_text(choice)
+    entries = [k.symbol if k.isa in target.isa else "0" for k in kernels().values()]
+    (folder / "kernel_table.h").write_text("".join(f"{entry},\n" for entry in entries))
     files = [
         HERE / "runner.c",
         *(root / s for s in sources(k.symbol for k in kernels().values() if k.isa in target.isa)),
