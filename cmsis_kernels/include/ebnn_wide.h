@@ -50,10 +50,31 @@ typedef struct {
     uint8_t lane_bytes; /* that the lists were packed for */
 } ebnn_bconv_wide_params_t;
 
+/* Binary or ternary convolution of b1 EBNN_NHWC tensors by counting: lanes of 32 bits are output channels,
+ * the words of a pixel's taps are broadcast. For maps with few pixels and dense layers. Output b1 EBNN_NHWC,
+ * or s8 / s32 EBNN_NHWC. With count = bits of (input ^ sign) (ternary: & nonzero) over all taps, those
+ * outside the image as 0 bits: acc = offset[kind of the pixel][c] - 2 * count;  b1 with thresholds: bit =
+ * (count >= T) ^ flip. */
+typedef struct {
+    ebnn_conv_dims_t dims;
+    const uint32_t *weights;  /* [out_c / lanes][kernel_h][kernel_w][ceil(in_c/32)][sign, (nonzero)][lanes] */
+    const int32_t *threshold; /* [kind][out_c rounded up to 32]: T, or NULL */
+    const uint32_t *flip;     /* [ceil(out_c/32)] bits, or NULL */
+    const int32_t *offset;    /* [kind][out_c rounded up to 32], or NULL with thresholds */
+    const uint8_t *kinds;     /* [out_h * out_w], or NULL: all 0 */
+    ebnn_epilogue_t epilogue; /* threshold is NULL: see above */
+    uint16_t block_pixels;    /* gathered at a time; a multiple of EBNN_DOT_PIXELS */
+    uint8_t weight_kind;      /* 1 binary, 2 ternary */
+    uint8_t lanes;            /* that the weights were packed for */
+} ebnn_bconv_dot_params_t;
+
 /* Bytes of io->scratch. */
 uint32_t ebnn_bconv2d_wide__word64_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__neon_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params);
 
 #endif

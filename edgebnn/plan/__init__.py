@@ -16,6 +16,7 @@ from edgebnn.plan.geometry import params_bytes
 from edgebnn.plan.kernels import kernels
 from edgebnn.plan.select import describe, select
 from edgebnn.plan.types import Candidate, Choice, Context, Params, Plan, Step
+from edgebnn.plan.wide import conversion
 from edgebnn.targets import Target
 
 __all__ = ["Candidate", "Choice", "Context", "Params", "Plan", "Step", "plan", "report"]
@@ -57,7 +58,7 @@ def _plan_graph(
             raise ModelError(f"{graph.name}: layer {op.name!r} ({op.type}): {why}", f"target {target.name}")
         options.append([c for c in choices if keep(op.name, c)] or [min(choices, key=lambda c: c.scratch)])
         reasons.append(rejected)
-    selection = select(graph, options, optimize)
+    selection = select(graph, options, optimize, conversion(target))
     by_name = {op.name: (o, r) for op, o, r in zip(graph.ops, options, reasons, strict=True)}
     steps = []
     for op, choice in zip(selection.graph.ops, selection.choices, strict=True):

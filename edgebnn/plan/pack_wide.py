@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebnn.plan.geometry import WEIGHT_KIND_CODES
+from edgebnn.plan.geometry import WEIGHT_KIND_CODES, pack_bits
 from edgebnn.plan.pack_planes import patterns, slots
 from edgebnn.plan.types import Params
 
@@ -236,3 +236,62 @@ def wide_scratch(params: Params) -> int:
     elements = d["kernel_h"] * d["kernel_w"] * d["in_c"]
     planes = params["in_bits"] * (elements + 1) * lane_bytes + lane_bytes
     return int(8 * (copy + grid * d["kernel_w"] + grids) + planes)
+
+
+#: words of a pixel block of the counting kernels: what stays in the first-level cache beside the weights
+DOT_BLOCK_WORDS = 3072
+
+
+def pack_dot(
+    codes: npt.NDArray[np.int8], kind: str, pad_one: bool, dims: Params, epilogue: Params, lanes: int
+) -> Params:
+    """Fields of ebnn_bconv_dot_params_t. ``codes`` int8 [out_c, kh, kw, in_c], binary or ternary; ``lanes``: output
+    channels of a vector."""
+    channels = codes.shape[0]
+    padded = -(-channels // 32) * 32
+    planes = [codes < 0] if kind == "binary" else [codes < 0, codes != 0]
+    words = np.stack([pack_bits(plane.astype(np.uint8)) for plane in planes], axis=-1)
+    words = words.reshape(channels, -1, len(planes))  # [out_c][kh, kw, words][plane]
+    full = np.zeros((padded, *words.shape[1:]), np.uint32)
+    full[:channels] = words
+    weights = full.reshape(padded // lanes, lanes, *words.shape[1:]).transpose(0, 2, 3, 1)
+    params: dict[str, Any] = {
+        "dims": dims,
+        "weights": np.ascontiguousarray(weights),
+        "epilogue": {**epilogue, "threshold": None},
+        "weight_kind": WEIGHT_KIND_CODES[kind],
+        "lanes": lanes,
+        "block_pixels": max(2, min(256, DOT_BLOCK_WORDS // words.shape[1])) // 2 * 2,
+    }
+    wide = codes.astype(np.int64)
+    inside = np.ones((1, *codes.shape[1:3]), np.int64)
+    if not pad_one:
+        kinds = borders(dims)
+        inside = kinds.inside.astype(np.int64)
+        if kinds.of.any():
+            params["kinds"] = kinds.of.astype(np.uint8)
+    # taps outside count their negative weights: acc = (taps inside) + 2 * (negative outside) - 2 * count
+    offset = np.einsum("bhw,ohwi->bo", inside, (wide != 0).astype(np.int64))
+    offset += 2 * np.einsum("bhw,ohwi->bo", 1 - inside, (wide < 0).astype(np.int64))
+    found = acc_thresholds(epilogue) if epilogue["out_dtype"] == 1 else None
+    if found is None:
+        return {**params, "offset": _pad(offset, padded, 0).astype(np.int32)}
+    t, inverted = found  # acc < t where count >= floor((offset - t) / 2) + 1
+    limits = np.clip((offset - t) // 2 + 1, INT32.min, INT32.max)
+    return {
+        **params,
+        "threshold": _pad(limits, padded, INT32.max).astype(np.int32),
+        "flip": pack_bits(inverted.astype(np.uint8)),
+    }
+
+
+def _pad(values: Int, n: int, fill: int) -> Int:
+    out = np.full((values.shape[0], n), fill, np.int64)
+    out[:, : values.shape[1]] = values
+    return out
+
+
+def dot_scratch(params: Params) -> int:
+    """The counting kernels' *_get_buffer_size."""
+    d = params["dims"]
+    return int(4 * params["block_pixels"] * d["kernel_h"] * d["kernel_w"] * -(-d["in_c"] // 32))

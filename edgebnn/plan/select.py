@@ -4,12 +4,15 @@ conversions, by descent from several starts."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebnn.ir import Graph, Op, TensorType
 from edgebnn.plan.portable import layout_choice
 from edgebnn.plan.types import Choice
+
+#: the conversion of a stored tensor to another storage order
+Convert = Callable[[TensorType, str], Choice]
 
 #: cycles that one byte of flash is worth under --optimize size
 SIZE_WEIGHT = 400.0
@@ -44,39 +47,40 @@ def _conversions(graph: Graph, picks: Sequence[Choice]) -> list[tuple[str, str, 
     return list(dict.fromkeys(n for n in needed if n[1] != n[2]))
 
 
-@functools.cache
-def _conversion(source: TensorType, out_layout: str) -> Choice:
-    return layout_choice(source, out_layout)
-
-
-def _total(graph: Graph, picks: Sequence[Choice], optimize: str) -> float:
+def _total(graph: Graph, picks: Sequence[Choice], optimize: str, convert: Convert) -> float:
     def price(choice: Choice) -> float:
         return choice.cost + (SIZE_WEIGHT * choice.flash if optimize == "size" else 0.0)
 
     total = sum(price(choice) for choice in picks)
     for tensor, source, out in _conversions(graph, picks):
-        total += price(_conversion(graph.tensors[tensor].with_layout(source), out))
+        total += price(convert(graph.tensors[tensor].with_layout(source), out))
     return total
 
 
 def _descend(
-    graph: Graph, options: Sequence[Sequence[Choice]], start: list[Choice], optimize: str
+    graph: Graph, options: Sequence[Sequence[Choice]], start: list[Choice], optimize: str, convert: Convert
 ) -> list[Choice]:
-    picks, best = start, _total(graph, start, optimize)
+    picks, best = start, _total(graph, start, optimize, convert)
     improved = True
     while improved:
         improved = False
         for i, choices in enumerate(options):
             for choice in choices:
                 trial = [*picks[:i], choice, *picks[i + 1 :]]
-                total = _total(graph, trial, optimize)
+                total = _total(graph, trial, optimize, convert)
                 if total < best - 1e-9:
                     picks, best, improved = trial, total, True
     return picks
 
 
-def select(graph: Graph, options: Sequence[Sequence[Choice]], optimize: str = "speed") -> Selection:
+def select(
+    graph: Graph,
+    options: Sequence[Sequence[Choice]],
+    optimize: str = "speed",
+    convert: Convert = layout_choice,
+) -> Selection:
     """``options``: the choices of each op of ``graph``, none empty."""
+    convert = functools.cache(convert)
     starts = [
         [min(choices, key=lambda c: c.cost) for choices in options],
         [choices[0] for choices in options],
@@ -88,12 +92,12 @@ def select(graph: Graph, options: Sequence[Sequence[Choice]], optimize: str = "s
             for layout in ("planes", "nibbles", "chw", "nhwc")
         ),
     ]
-    ends = [_descend(graph, options, start, optimize) for start in starts]
-    picks = min(ends, key=lambda p: _total(graph, p, optimize))
-    return _insert(graph, picks, _total(graph, picks, optimize))
+    ends = [_descend(graph, options, start, optimize, convert) for start in starts]
+    picks = min(ends, key=lambda p: _total(graph, p, optimize, convert))
+    return _insert(graph, picks, _total(graph, picks, optimize, convert), convert)
 
 
-def _insert(graph: Graph, picks: Sequence[Choice], cost: float) -> Selection:
+def _insert(graph: Graph, picks: Sequence[Choice], cost: float, convert: Convert) -> Selection:
     """The graph with layouts and explicit conversions."""
     home = _home(graph, graph.ops, picks)
     types: dict[str, TensorType] = {n: t.with_layout(home.get(n, t.layout)) for n, t in graph.tensors.items()}
@@ -113,7 +117,7 @@ def _insert(graph: Graph, picks: Sequence[Choice], cost: float) -> Selection:
                 name += "_"
             names.add(name)
             ops.append(Op(name, "layout", (tensor,), (out,), {}))
-            choices.append(layout_choice(types[tensor], layout))
+            choices.append(convert(types[tensor], layout))
             converted[tensor, layout] = out
         return converted[tensor, layout]
 

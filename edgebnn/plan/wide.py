@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from edgebnn.ir import TensorType
 from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES, bit_count, conv_dims, epilogue, params_bytes
-from edgebnn.plan.pack_wide import Lane, pack_wide, wide_scratch
+from edgebnn.plan.kernels import kernels
+from edgebnn.plan.pack_wide import Lane, dot_scratch, pack_dot, pack_wide, wide_scratch
+from edgebnn.plan.portable import layout_choice
 from edgebnn.plan.types import Candidate, Choice, Context, Params
+from edgebnn.targets import Target
 
 
 @dataclass(frozen=True)
@@ -95,4 +100,60 @@ def _candidate(isa: str) -> Candidate:
     return Candidate(f"bit planes {isa}", ("bconv2d",), isa, lambda c: _propose(c, isa))
 
 
-CANDIDATES = tuple(_candidate(isa) for isa in ISAS)
+#: cycles of a word of one vector of channels in the counting kernels
+DOT_COST = {"neon": 5.0, "avx2": 1.7, "avx512": 1.0}
+
+
+def _propose_dot(c: Context, isa: str) -> list[Choice] | str:
+    source, out, kind = c.inputs[0], c.outputs[0], c.op.attrs["weight_kind"]
+    if source.dtype != "b1" or kind == "two_plane":
+        return "takes b1 activations with binary or ternary weights"
+    if out.dtype not in ("b1", "s8", "s32") or len(c.outputs) > 1:
+        return "writes one output of b1, s8 or s32"
+    dims = conv_dims(c.op, source, out)
+    lanes = ISAS[isa].lane.bytes // 4
+    params = pack_dot(c.op.attrs["weights"], kind, bool(c.op.attrs["pad_one"]), dims, epilogue(c), lanes)
+    vectors = -(-out.channels // 32) * 32 // lanes
+    words = params["weights"].size // params["weights"].shape[0] // lanes
+    cost = out.pixels * (vectors * (DOT_COST[isa] * words + 20.0) + 1.0 * words)
+    if params.get("threshold") is None:
+        cost += 6.0 * out.elements
+    layouts = ("nhwc",) * len(c.inputs)
+    kernel = f"ebnn_bconv2d_dot__{isa}"
+    return [
+        Choice(kernel, layouts, ("nhwc",), cost, lambda: params, params_bytes(params), dot_scratch(params))
+    ]
+
+
+def _dot(isa: str) -> Candidate:
+    return Candidate(f"counting {isa}", ("bconv2d",), isa, lambda c: _propose_dot(c, isa))
+
+
+def conversion(target: Target) -> Callable[[TensorType, str], Choice]:
+    """The cheapest change of storage order on ``target``: (tensor as it is stored, wanted layout) -> choice."""
+    fast = next((isa for isa in target.isa if f"ebnn_layout_planes__{isa}" in kernels()), None)
+
+    def convert(source: TensorType, out_layout: str) -> Choice:
+        plain = layout_choice(source, out_layout)
+        if fast is None or {source.layout, out_layout} != {"nhwc", "planes"}:
+            return plain
+        tiles = -(-source.pixels // 32) * -(-source.channels // 32) * bit_count(source)
+        cost = 300.0 * tiles * 8 / ISAS[fast].lane.bytes
+        return replace(plain, kernel=f"ebnn_layout_planes__{fast}", cost=cost)
+
+    return convert
+
+
+def _layout(isa: str) -> Candidate:
+    def propose(c: Context) -> list[Choice] | str:
+        choice = conversion(replace(c.target, isa=(isa,)))(c.inputs[0], c.outputs[0].layout)
+        return [choice] if choice.kernel.endswith(isa) else "changes bits between nhwc and planes only"
+
+    return Candidate(f"transposes {isa}", ("layout",), isa, propose)
+
+
+CANDIDATES = (
+    *(_candidate(isa) for isa in ISAS),
+    *(_dot(isa) for isa in DOT_COST),
+    *(_layout(isa) for isa in ISAS),
+)

@@ -41,6 +41,32 @@ static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_
     return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
 }
 
+#define EBNN_DOT_PIXELS 2u
+
+static inline ebnn_lane_t ebnn_lane_add32(ebnn_lane_t a, ebnn_lane_t b) {
+    return _mm512_add_epi32(a, b);
+}
+
+static inline ebnn_lane_t ebnn_lane_shl32(ebnn_lane_t a, uint32_t n) {
+    return _mm512_sll_epi32(a, _mm_cvtsi32_si128((int)n));
+}
+
+/* Set bits of each 32-bit lane, by nibbles: VPOPCNTDQ is no part of the AVX-512 this is compiled for, and one
+ * count in eight words costs little. */
+static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {
+    const __m512i table =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const __m512i low = _mm512_set1_epi8(15);
+    const __m512i a = _mm512_shuffle_epi8(table, _mm512_and_si512(v, low));
+    const __m512i b = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(v, 4), low));
+    const __m512i pairs = _mm512_maddubs_epi16(_mm512_add_epi8(a, b), _mm512_set1_epi8(1));
+    return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+}
+
+static inline uint32_t ebnn_lane_below(ebnn_lane_t a, ebnn_lane_t b) {
+    return _mm512_cmplt_epi32_mask(a, b);
+}
+
 /* words[i] >> shift, shift 0..63, with the low bits of words[i + 1] above. */
 static inline ebnn_lane_t ebnn_lane_bits(const uint64_t *words, uint32_t shift) {
     const __m512i low = _mm512_srl_epi64(ebnn_lane_load(words), _mm_cvtsi32_si128((int)shift));
