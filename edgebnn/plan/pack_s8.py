@@ -94,7 +94,7 @@ def depthwise_scratch(dims: Mapping[str, int]) -> int:
     def cost(row: str, column: str) -> int:
         pairs = d[f"stride_{column}"] == 1 and d[f"dilation_{column}"] == 1
         n = d[f"out_{column}"]
-        return d[f"out_{row}"] * ((n + 1) // 2 if pairs else 2 * n)
+        return d[f"out_{row}"] * (4 + ((n + 1) // 2 * 2 if pairs else 3 * n))
 
     def touched(axis: str) -> int:
         n = (d[f"out_{axis}"] - 1) * d[f"stride_{axis}"]
@@ -130,9 +130,10 @@ def depthwise_cycles(dims: Mapping[str, int]) -> float:
     d = dims
     unit = d["dilation_h"] == d["dilation_w"] == 1 and max(d["stride_h"], d["stride_w"]) <= 2
     taps = d["kernel_h"] * d["kernel_w"]
-    per_output = 14.0 + (2.0 if unit else 12.0) * taps + 5.0 * d["kernel_h"]
+    fast = unit and d["kernel_h"] == d["kernel_w"] == 3 and d["stride_h"] == d["stride_w"] == 1
+    per_output = 12.0 + (16.0 if fast else (5.0 if unit else 14.0) * taps)
     rows = min(d["out_h"], d["out_w"])
     outputs = d["out_h"] * d["out_w"]
     return d["out_c"] * (
-        5.0 * d["in_h"] * d["in_w"] + 14.0 * taps + 120.0 + 70.0 * rows + per_output * outputs
+        5.0 * d["in_h"] * d["in_w"] + 20.0 * taps + 150.0 + 75.0 * rows + per_output * outputs
     )

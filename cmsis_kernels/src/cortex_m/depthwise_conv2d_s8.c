@@ -40,9 +40,10 @@ static axis_t make_axis(uint32_t in, uint32_t out, uint32_t kernel, uint32_t str
     return a;
 }
 
+/* Relative cost of one channel: every row has its overhead. edgebnn/plan/pack_s8.py makes the same choice. */
 static uint32_t row_cost(const axis_t *row, const axis_t *column) {
-    return row->out *
-           (column->stride == 1u && column->dilation == 1u ? (column->out + 1u) / 2u : column->out * 2u);
+    const int pairs = column->stride == 1u && column->dilation == 1u;
+    return row->out * (4u + (pairs ? (column->out + 1u) / 2u * 2u : column->out * 3u));
 }
 
 static plane_t plane_of(const ebnn_conv_dims_t *d) {
