@@ -86,7 +86,7 @@ typedef struct {
     uint16_t list_size;     /* most entries of any group */
     uint16_t total_start;   /* minority */
     uint8_t way;            /* ebnn_bits_way_t */
-    uint8_t bits;           /* of the sums: 7, 10 or 13 */
+    uint8_t bits;           /* of the sums: 7, 9 or 12 */
 } ebnn_bconv_bits_params_t;
 
 /* Binary dense layer on channel lanes: b1 EBNN_NHWC in (all its words are one vector of K = 32 * words bits) and out.
@@ -102,7 +102,7 @@ typedef struct {
     uint16_t words_per_pixel;
     uint16_t out_c;
     uint16_t start; /* number of real inputs */
-    uint8_t bits;   /* of the sums: 7, 10 or 13 */
+    uint8_t bits;   /* of the sums: 7, 9 or 12 */
 } ebnn_bdense_bits_params_t;
 
 /* Bytes of io->scratch. */

@@ -338,7 +338,7 @@ def lanes_cost(params: Params, kernel: str) -> float:
 
 # --- bits -------------------------------------------------------------------------------------------------------
 
-BITS_WIDTHS = (7, 10, 13)
+BITS_WIDTHS = (7, 9, 12)
 BITS_MOST = 13
 _SIGNS = np.array([[-1 if bin(~j & u).count("1") % 2 else 1 for j in range(8)] for u in range(8)])
 
@@ -418,7 +418,7 @@ def _bucket_runs(pattern: npt.NDArray[np.uint8], t: Int) -> Params | Unfit:
             flags = np.array([s[1] for s in solved if s is not None], np.uint8)
             pairs = (counts[:, 0::2] + counts[:, 1::2] + 1) // 2
             return {"bits": bits, "starts": starts, "flags": flags, "pairs": pairs, "counts": counts}
-    return Unfit("its class sums need more than 13 bits")
+    return Unfit("its class sums need more than 12 bits")
 
 
 def _bucket_entries(pattern: npt.NDArray[np.uint8]) -> list[Int]:
@@ -458,16 +458,17 @@ def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
         n = chosen.sum(axis=1)
         need = np.clip(t + (w < 0).sum(axis=1), 0, n + 1)
         total_start, flags = 0, np.zeros(out_c, np.int64)
-        bits = next((b for b in BITS_WIDTHS if 2 ** (b - 1) >= int(n.max()) + 2), None)
+        below, above = int(need.max()), int((n - need).max()) + 1  # room under and over the top bit's value
+        bits = next((b for b in BITS_WIDTHS if 2 ** (b - 1) > max(below, above)), None)
         if bits is None:
-            return Unfit("its sums need more than 13 bits")
+            return Unfit("its sums need more than 12 bits")
         start = 2 ** (bits - 1) - need
         largest = 2**bits - 1
         codes = np.stack([_bit_words(w > 0), _bit_words(w < 0)], axis=1)
         entries = [8 * np.flatnonzero(row) + 4 * (row[row != 0] > 0) for row in w]
     bits = next((b for b in BITS_WIDTHS if 2**b > largest), None)
-    if bits is None:
-        return Unfit("its sums need more than 13 bits")
+    if bits is None or (way == "minority" and bits > 9):
+        return Unfit("its sums need more than 12 bits")
     padded = [np.append(e, 8 * k) if len(e) % 2 else e for e in entries]
     return {
         "bits": bits,
@@ -573,9 +574,9 @@ def pack_dense_bits(codes: npt.NDArray[np.int8], kind: str, epilogue: Mapping[st
     threshold = _bits_threshold(epilogue, np.full(out_c, k))
     if isinstance(threshold, Unfit):
         return threshold
-    bits = next((b for b in BITS_WIDTHS if 2**b > k), None)
+    bits = next((b for b in BITS_WIDTHS if 2**b > 3 * k // 4 + 2), None)
     if bits is None:
-        return Unfit("its sums need more than 13 bits")
+        return Unfit("its sums need more than 12 bits")
     threshold = np.clip(threshold, -k - 1, k + 1)
     # acc < threshold, the -1 inputs summed: 2 S < ceil((threshold - sum w) / 2) + n; the +1 inputs:
     # 2 S >= n + floor(-(threshold + sum w) / 2) + 1; both sides shifted by (number of inputs) - n

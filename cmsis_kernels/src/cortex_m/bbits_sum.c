@@ -65,22 +65,24 @@ __asm__(
     "14: EBNN_QUAD r10, r11, r9\n EBNN_FULL r3, r10, r11\n"
     "16: EBNN_PAIR r9\n EBNN_PAIR r11\n EBNN_FULL r3, r9, r11\n EBNN_FULL r4, r10, r9\n EBNN_FULL r5, r8, r10\n"
     /* weight 16 in r8 */
-    "18: ldr r11, [sp, #" SP_END "]\n EBNN_HALF r6, r8, lr\n EBNN_HALF r7, lr, r8\n"
+    "18: ldr r11, [sp, #" SP_END "]\n ldr r12, [sp, #" SP_HIGH "]\n EBNN_HALF r6, r8, lr\n EBNN_HALF r7, lr, r8\n"
     ".set bit, 0\n"
-    ".rept \\high\n"
-    "  ldr r12, [sp, #(" SP_HIGH " + 4 * bit)]\n"
-    ".if bit + 1 == \\high\n"
-    "  eor r12, r8\n"
-    ".else\n"
-    "  and r9, r12, r8\n eor r12, r8\n mov r8, r9\n"
-    ".endif\n"
-    "  str r12, [sp, #(" SP_HIGH " + 4 * bit)]\n .set bit, bit + 1\n"
+    ".rept \\high / 3\n" /* high is 1 or a multiple of 3 */
+    ".if bit\n ldr r12, [sp, #(" SP_HIGH " + 4 * bit)]\n .endif\n"
+    "  ldr lr, [sp, #(" SP_HIGH " + 4 * bit + 4)]\n ldr r10, [sp, #(" SP_HIGH " + 4 * bit + 8)]\n"
+    "  and r9, r12, r8\n eor r12, r8\n str r12, [sp, #(" SP_HIGH " + 4 * bit)]\n"
+    "  and r8, lr, r9\n eor lr, r9\n str lr, [sp, #(" SP_HIGH " + 4 * bit + 4)]\n"
+    ".if bit + 3 < \\high\n and r9, r10, r8\n .endif\n"
+    "  eor r10, r8\n str r10, [sp, #(" SP_HIGH " + 4 * bit + 8)]\n"
+    ".if bit + 3 < \\high\n mov r8, r9\n .endif\n"
+    ".set bit, bit + 3\n"
     ".endr\n"
+    ".if \\high == 1\n eor r12, r8\n str r12, [sp, #" SP_HIGH "]\n .endif\n"
     "  cmp r0, r11\n bne 10b\n"
-    "4: ldr r11, [sp, #" SP_OUT "]\n ldr r12, [sp, #" SP_LEFT "]\n stm r11!, {r2-r7}\n"
+    "4: ldr r11, [sp, #" SP_OUT "]\n ldr r12, [sp, #" SP_LEFT "]\n ldr r9, [sp, #" SP_HIGH "]\n stm r11!, {r2-r7}\n"
     ".set bit, 0\n"
     ".rept \\high\n"
-    "  ldr r9, [sp, #(" SP_HIGH " + 4 * bit)]\n .set bit, bit + 1\n"
+    ".if bit\n ldr r9, [sp, #(" SP_HIGH " + 4 * bit)]\n .endif\n .set bit, bit + 1\n"
     ".if bit == \\high\n str r9, [r11], #(4 * (8 - \\high))\n .else\n str r9, [r11], #4\n .endif\n"
     ".endr\n"
     "  str r11, [sp, #" SP_OUT "]\n"
@@ -88,22 +90,22 @@ __asm__(
     "  add sp, #(16 + 4 * \\high + (4 * \\high & 4))\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
     ".endm\n"
     "EBNN_BITS_SUM ebnn_bits_sum7, 1\n"
-    "EBNN_BITS_SUM ebnn_bits_sum10, 4\n"
-    "EBNN_BITS_SUM ebnn_bits_sum13, 7\n");
+    "EBNN_BITS_SUM ebnn_bits_sum9, 3\n"
+    "EBNN_BITS_SUM ebnn_bits_sum12, 6\n");
 /* clang-format on */
 
 void ebnn_bits_sum7(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-void ebnn_bits_sum10(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-void ebnn_bits_sum13(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+void ebnn_bits_sum9(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+void ebnn_bits_sum12(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
 
 void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
                               uint32_t bits, uint32_t *sums) {
     if (bits == 7u) {
         ebnn_bits_sum7(list, base, runs, n, sums);
-    } else if (bits == 10u) {
-        ebnn_bits_sum10(list, base, runs, n, sums);
+    } else if (bits == 9u) {
+        ebnn_bits_sum9(list, base, runs, n, sums);
     } else {
-        ebnn_bits_sum13(list, base, runs, n, sums);
+        ebnn_bits_sum12(list, base, runs, n, sums);
     }
 }
 
