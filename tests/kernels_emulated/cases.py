@@ -19,7 +19,7 @@ from edgebnn.targets import Target
 from .blob import KernelCall
 from .layers import LAYERS, check, random_codes
 
-_TRIES = 60
+_TRIES = 20
 
 
 def choices(graph: Graph, target: Target, kernel: Kernel, optimize: str) -> list[Choice]:

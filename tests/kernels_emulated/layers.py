@@ -71,6 +71,9 @@ def bconv2d(rng: Rng) -> Graph:
         h, w = _pick(rng, ((1, 1), (1, 1), (2, 3)))
         window = {"kernel": (h, w), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1)}
     in_c, out_c = int(_pick(rng, _LARGE if large else _CHANNELS)), int(_pick(rng, _CHANNELS))
+    if rng.random() < 0.2:  # a dense layer
+        window = {"kernel": (1, 1), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1)}
+        h = w = 1
     dtype = _pick(rng, ("b1", "b1", "b1", "u2", "u2", "u3", "u4", "s8"))
     kind = _pick(rng, ("binary", "binary", "binary", "ternary", "two_plane"))
     zero = int(rng.integers(-20, 21)) if dtype == "s8" and rng.random() < 0.5 else 0

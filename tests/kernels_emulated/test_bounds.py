@@ -49,7 +49,7 @@ def _run(bench: Bench, call: blob.KernelCall) -> str | None:
 @pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4"])
 def test_no_access_leaves_the_buffers(cpu: str) -> None:
     def count(kernel: Kernel) -> int:
-        return 30 if kernel.op in ("bconv2d", "conv2d", "depthwise_conv2d") else 10
+        return 20 if kernel.op in ("bconv2d", "conv2d", "depthwise_conv2d") else 10
 
     calls, _ = cases.random_calls(targets.load(cpu), count, 1 << 20, 1 << 20, seed=2)
     bench = _bench(cpu)
