@@ -124,6 +124,12 @@ def test_resume_with_other_options_is_refused(tmp_path: Path) -> None:
         fit(small_network(), data, config, out, resume=True)
 
 
+def test_a_teacher_of_another_task_is_refused() -> None:
+    for teacher in (small_network(classes=10), models.build({"name": "cnn"})):
+        with pytest.raises(UsageError, match="the teacher has 1"):
+            Trainer(small_network(), synthetic(40, 12), TrainConfig(batch_size=32), [teacher])
+
+
 def test_compact_checkpoint_is_exact_and_small(tmp_path: Path) -> None:
     data, network = synthetic(), small_network(channels=32)
     Trainer(network, data, TrainConfig(epochs=1, batch_size=32, distill=0.0)).run()

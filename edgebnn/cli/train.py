@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgebnn.models import Network
     from edgebnn.train.kws import LabelledFeatures
 
-TEACHER_EPOCHS = 15
+TEACHER: dict[str, Any] = {"epochs": 14, "mixup": 0.0, "weight_decay": 5e-4}
 BITS = {"1": "sign", "2": "lsq:2", "3": "lsq:3", "4": "lsq:4", "8": "lsq:8"}
 
 
@@ -44,7 +44,11 @@ def train() -> None:
     show_default=True,
     help="Weight quantiser of kws1d's blocks, such as binary or twn.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=45, show_default=True)
+@click.option(
+    "--mixup", type=click.FloatRange(0, 0.5), default=0.3, show_default=True, help="Largest share mixed in."
+)
+@click.option("--weight-decay", type=click.FloatRange(0), default=3e-4, show_default=True)
 @click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -70,6 +74,8 @@ def kws(
     act: str | None,
     weight: str,
     epochs: int,
+    mixup: float,
+    weight_decay: float,
     batch_size: int,
     lr: float,
     seed: int,
@@ -105,7 +111,13 @@ def kws(
         if "auto" in teachers and model != "dscnn":
             learn_from.append(_make_teacher(out, features, batch_size, lr, seed, progress))
         config = TrainConfig(
-            epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, distill=0.7 if learn_from else 0.0
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            seed=seed,
+            distill=0.7 if learn_from else 0.0,
+            mixup=mixup,
+            weight_decay=weight_decay,
         )
         metrics = fit(network, features, config, out, learn_from, MfccConfig().to_dict(), resume, progress)
     _report(network, out, metrics, as_json)
@@ -180,7 +192,7 @@ def _make_teacher(
     if not path.is_file():
         reproducible.seed(seed)
         network = build({"name": "dscnn"})
-        config = TrainConfig(epochs=TEACHER_EPOCHS, batch_size=batch_size, lr=lr, seed=seed, distill=0.0)
+        config = TrainConfig(**{**TEACHER, "batch_size": batch_size, "lr": lr, "seed": seed, "distill": 0.0})
         say("training the teacher, an FP32 DS-CNN")
         run = run_file(path)
         fit(

@@ -128,6 +128,13 @@ class Trainer:
             raise UsageError(
                 f"clips of shape {list(self.x.shape[2:])}, the network takes {network.input.shape}"
             )
+        for teacher in self.teachers:
+            classes, inputs = getattr(teacher.config, "classes", None), teacher.input.to_dict()
+            if classes != len(data.names) or inputs != network.input.to_dict():
+                raise UsageError(
+                    f"the teacher has {classes} classes and inputs {inputs}, not those of this task",
+                    hint="give a checkpoint trained on the same data",
+                )
         self.optimizer = torch.optim.Adam(_parameter_groups(network, config.weight_decay), lr=config.lr)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.epoch = 0
