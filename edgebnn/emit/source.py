@@ -17,6 +17,7 @@ from edgebnn.ir.fixed import quantize_multiplier
 from edgebnn.ir.ops import REGISTRY
 from edgebnn.plan import Plan, Step
 from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES
+from edgebnn.plan.sources import sources
 
 ABI = 1
 WIDTH = 110
@@ -192,3 +193,19 @@ def header_text(plan: Plan) -> str:
 def model_header_text(plan: Plan) -> str:
     """ebnn_model.h."""
     return _template("ebnn_model.h.in").substitute(name=plan.graph.name, upper=plan.graph.name.upper())
+
+
+def makefile_text(plan: Plan) -> str:
+    """Makefile of a library and a runner."""
+    return _template("Makefile.in").substitute(
+        name=plan.graph.name,
+        target=plan.target.name,
+        compiler=plan.target.compiler,
+        cflags=" ".join(plan.target.cflags),
+        sources=" ".join(sources(step.kernel for step in plan.steps)),
+    )
+
+
+def runner_text() -> str:
+    """runner.c."""
+    return _template("runner.c.in").template

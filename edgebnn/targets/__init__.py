@@ -28,6 +28,7 @@ class Target:
     word_bits: int  # width of a general-purpose register
     compiler: str  # C compiler, a name on PATH
     cflags: tuple[str, ...]  # options that select the processor
+    hosted: bool  # an operating system with files: the emitted project gets a Makefile and a runner
     board: str | None  # default board of ``edgebnn build``, None where no firmware exists
 
 
@@ -52,5 +53,6 @@ def load(name: str) -> Target:
         word_bits=data["word_bits"],
         compiler=data["compiler"],
         cflags=tuple(data["cflags"]),
+        hosted=data.get("hosted", False),
         board=data.get("board"),
     )

@@ -1,0 +1,16 @@
+/*
+ * Binary and ternary convolution by counting, 4 output channels a lane.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "wide_128.h"
+#include "ebnn_kernels.h"
+#include "wide_dot.h"
+
+uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params) {
+    return ebnn_dot_buffer_size(params);
+}
+
+ebnn_status_t ebnn_bconv2d_dot__neon(const void *params, const ebnn_io_t *io) {
+    return ebnn_dot_run(params, io);
+}

@@ -1,0 +1,11 @@
+/*
+ * Bits between NHWC and PLANES, NEON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ebnn_kernels.h"
+#include "wide_layout.h"
+
+ebnn_status_t ebnn_layout_planes__neon(const void *params, const ebnn_io_t *io) {
+    return ebnn_wide_layout(params, io);
+}
