@@ -86,7 +86,9 @@ static inline int32_t ebnn_smmulr(int32_t a, int32_t b) {
 
 /* Clamp to -128 .. 127. */
 static inline int32_t ebnn_ssat8(int32_t a) {
-    return (int32_t)__ssat(a, 8);
+    int32_t r;
+    __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(a));
+    return r;
 }
 
 /* low(a) below low(b) << 16: the low halves of a and b. */
