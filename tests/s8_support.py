@@ -227,7 +227,7 @@ def store(y: np.ndarray, chw: bool) -> np.ndarray:
 
 
 def conv_case(rng: np.random.Generator, depthwise: bool = False, **fixed: Any) -> ConvCase:
-    """A random case; ``fixed``: h, w, in_c, out_c (or multiplier of a depthwise), kernel, stride, pad, dilation, chw."""
+    """A random case; ``fixed``: h, w, in_c, out_c (multiplier of a depthwise), kernel, stride, pad, dilation, chw."""
 
     def pick(name: str, *values: Any) -> Any:
         return fixed[name] if name in fixed else values[rng.integers(len(values))]

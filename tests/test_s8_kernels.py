@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from s8_support import ConvCase, Host, conv_case
 
 from edgebnn.plan import pack_s8
-from s8_support import ConvCase, Host, conv_case
 
 
 @pytest.fixture(scope="module")
