@@ -18,9 +18,10 @@
 /* Runs of a group: the classes of four channels, or eight channels. */
 #define EBNN_BITS_RUNS 8u
 
-/* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. */
-typedef void (*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                                uint32_t bits, uint32_t *sums);
+/* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. Returns the end of
+ * the list. */
+typedef const uint16_t *(*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                                           uint32_t bits, uint32_t *sums);
 
 /* Writes a class list from patterns; counts: [16], negative then positive. n: K. */
 typedef void (*ebnn_bits_sort_t)(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
@@ -41,8 +42,8 @@ void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, ui
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
                     uint32_t *masks, ebnn_bits_shift_t shift);
 
-void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t bits,
-                   uint32_t *sums);
+const uint16_t *ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                              uint32_t bits, uint32_t *sums);
 void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
 /* For collect: entries 8 * k, of rows that have no complements. */
@@ -53,10 +54,12 @@ typedef uint16_t *(*ebnn_bits_collect_t)(const uint32_t *codes, uint32_t k, uint
 
 uint16_t *ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
 
-/* Four output planes from the sums of eight classes. */
-typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
+/* Four output planes from the sums of eight classes: one word each, masked, stride words apart. */
+typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
+                                    uint32_t stride);
 
-void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
+void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
+                       uint32_t stride);
 
 /* Outputs of `channels` channels of the minority way from sums of 7 bits, EBNN_BITS_MOST words apart. */
 typedef void (*ebnn_bits_compares_t)(const uint32_t *s, const uint32_t *t, const uint8_t *flags, uint32_t channels,

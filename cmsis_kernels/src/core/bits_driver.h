@@ -38,33 +38,31 @@ static inline void ebnn_bits_totals(const ebnn_bconv_bits_params_t *p, const ebn
     }
 }
 
-/* The words of one group: four channels of eight runs, or up to eight channels of one. out: plane of the first. */
-static inline void ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts, uint32_t group,
-                                   const uint16_t *list, const uint32_t *planes, const uint32_t *totals, uint32_t live,
-                                   uint32_t *out, uint32_t stride) {
+/* The words of one group: four channels of eight runs, or up to eight channels of one. out: plane of the first.
+ * Returns the end of the group's lists. */
+static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
+                                              uint32_t group, const uint16_t *list, const uint32_t *planes,
+                                              const uint32_t *totals, uint32_t live, uint32_t *out, uint32_t stride) {
     const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
     const uint32_t first = (p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS) * group;
     const uint32_t most = p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS;
     const uint32_t channels = p->dims.out_c - first < most ? p->dims.out_c - first : most;
     const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS : channels;
+    const uint16_t *end = list;
     uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
     for (uint32_t w = 0; 32u * w < live; w++, planes += apart, totals += EBNN_BITS_MOST) {
         const uint32_t left = live - 32u * w;
         const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
-        parts->sum(list, planes, p->runs + 2u * EBNN_BITS_RUNS * group, runs, p->bits, sums);
+        end = parts->sum(list, planes, p->runs + 2u * EBNN_BITS_RUNS * group, runs, p->bits, sums);
         if (p->way == EBNN_BITS_BUCKETS) {
             uint32_t y[4];
-            parts->buckets(sums, p->bits, p->flags[group], y);
             if (channels == 4u) {
-                uint32_t *to = out + w;
-                to[0] = y[0] & mask;
-                to[stride] = y[1] & mask;
-                to[2u * stride] = y[2] & mask;
-                to[3u * stride] = y[3] & mask;
+                parts->buckets(sums, p->bits, p->flags[group], mask, out + w, stride);
                 continue;
             }
+            parts->buckets(sums, p->bits, p->flags[group], mask, y, 1u);
             for (uint32_t c = 0; c < channels; c++) {
-                out[c * stride + w] = y[c] & mask;
+                out[c * stride + w] = y[c];
             }
             continue;
         }
@@ -82,6 +80,7 @@ static inline void ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn
             out[c * stride + w] = y & mask;
         }
     }
+    return end;
 }
 
 /* The lists of a group's runs in buffer. */
@@ -105,7 +104,6 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t stride = (pixels + 31u) / 32u;
     const uint32_t channels = p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS;
-    const uint32_t all_runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS * p->groups : p->dims.out_c;
     uint32_t *planes = io->scratch;
     uint32_t *masks = planes + 2u * (k + 1u) * p->block_words;
     uint32_t *totals = masks + 2u * p->block_words;
@@ -128,11 +126,7 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
                 list = buffer;
             }
             uint32_t *out = (uint32_t *)io->out + channels * group * stride + block / 32u;
-            ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
-            const uint32_t end = EBNN_BITS_RUNS * (group + 1u) < all_runs ? EBNN_BITS_RUNS * (group + 1u) : all_runs;
-            for (uint32_t i = EBNN_BITS_RUNS * group; i < end; i++) {
-                list += 2u * p->runs[2u * i];
-            }
+            list = ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
         }
     }
     return EBNN_OK;

@@ -13,8 +13,8 @@
         (k) = (u_ & v_) ^ a_;                                                                                          \
     } while (0)
 
-void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t bits,
-                   uint32_t *sums) {
+const uint16_t *ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                              uint32_t bits, uint32_t *sums) {
     for (; n != 0u; n--, sums += EBNN_BITS_MOST) {
         uint32_t pairs = *runs++;
         const uint32_t start = *runs++;
@@ -32,6 +32,7 @@ void ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *r
             }
         }
     }
+    return list;
 }
 
 /* sum = a + b + c + d over n bits, two more for the carries. */
@@ -76,7 +77,8 @@ static void add2_4(const uint32_t *a, const uint32_t *b, const uint32_t *c, cons
         (c) ^= t_ & ~u_;                                                                                               \
     } while (0)
 
-void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out) {
+void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
+                       uint32_t stride) {
     enum { M = EBNN_BITS_MOST };
     uint32_t p3[M + 2], m[M + 2], q[M + 2], n[M + 2], r[M + 2];
     add4(sums + 4 * M, sums + 5 * M, sums + 6 * M, sums + 7 * M, bits, p3);
@@ -99,10 +101,10 @@ void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint
     COMPARE(c1, x1, k0);
     COMPARE(c2, x2, k0);
     COMPARE(c3, x3, k0);
-    out[0] = k0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
+    out[0] = k0 & mask;
+    out[stride] = c1 & mask;
+    out[2u * stride] = c2 & mask;
+    out[3u * stride] = c3 & mask;
 }
 
 uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low) {

@@ -13,5 +13,6 @@ uint32_t ebnn_bdense_bits__cortex_m4_get_buffer_size(const void *params) {
 }
 
 ebnn_status_t ebnn_bdense_bits__cortex_m4(const void *params, const ebnn_io_t *io) {
-    return ebnn_bits_dense(params, io, ebnn_bits_sum__cortex_m4, ebnn_bits_collect__cortex_m4);
+    return ebnn_bits_dense(params, io, ebnn_bits_sum__cortex_m4, ebnn_bits_collect__cortex_m4,
+                           ebnn_bits_compares__cortex_m4);
 }

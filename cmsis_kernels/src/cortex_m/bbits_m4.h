@@ -16,8 +16,8 @@
 #endif
 
 /* ebnn_bits_sum_t, ebnn_bits_sort_t */
-void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                              uint32_t bits, uint32_t *sums);
+const uint16_t *ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                                         uint32_t bits, uint32_t *sums);
 void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
 /* ebnn_bits_shift_t */
@@ -30,6 +30,7 @@ void ebnn_bits_compares__cortex_m4(const uint32_t *s, const uint32_t *t, const u
 
 /* ebnn_bits_collect_t, ebnn_bits_buckets_t */
 uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
-void ebnn_bits_buckets__cortex_m4(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t *out);
+void ebnn_bits_buckets__cortex_m4(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
+                                  uint32_t stride);
 
 #endif

@@ -8,21 +8,23 @@
 #if EBNN_THUMB2
 
 /* One channel: hi(x[0] * f) + x[1] * f with f = 2^(32 - bits) is (x[0] >> bits) | (x[1] << (32 - bits)). */
-#define LOAD2(a, b) "ldr " a ", [%[x]]\n ldr " b ", [%[x], #4]\n add %[x], %[s]\n"
 #define SHIFT2(no, v, b) "umull " no ", " v ", " v ", %[f]\n mla " v ", " b ", %[f], " v "\n"
 #define PAIR2(no, v) "and " v ", %[m]\n mvn " no ", " v "\n"
 
 void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                                 uint32_t *to) {
     const uint32_t factor = 1u << (32u - bits);
+    const uint32_t *y = x + 1;
     uint32_t n = channels / 3u;
     if (n != 0u) {
-        __asm__ volatile("1:\n" LOAD2("r5", "r4") LOAD2("r8", "r6") LOAD2("r10", "r9")
+        __asm__ volatile("1: ldr r5, [%[x]]\n ldr r8, [%[x], %[s], lsl #2]\n ldr r10, [%[x], %[s], lsl #3]\n"
+                         "ldr r4, [%[y]]\n ldr r6, [%[y], %[s], lsl #2]\n ldr r9, [%[y], %[s], lsl #3]\n"
+                         "add %[x], %[x], %[s], lsl #2\n add %[x], %[x], %[s], lsl #3\n add %[y], %[x], #4\n"
                              SHIFT2("r11", "r5", "r4") SHIFT2("r11", "r8", "r6") SHIFT2("r11", "r10", "r9")
                                  PAIR2("r4", "r5") PAIR2("r6", "r8") PAIR2("r9", "r10")
                          "stm %[to]!, {r4, r5, r6, r8, r9, r10}\n subs %[n], #1\n bne 1b\n"
-                         : [x] "+r"(x), [to] "+r"(to), [n] "+r"(n)
-                         : [s] "r"(4u * in_words), [f] "r"(factor), [m] "r"(mask)
+                         : [x] "+r"(x), [y] "+r"(y), [to] "+r"(to), [n] "+r"(n)
+                         : [s] "r"(in_words), [f] "r"(factor), [m] "r"(mask)
                          : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "cc", "memory");
     }
     ebnn_bits_shift(x, channels % 3u, in_words, bits, mask, to);

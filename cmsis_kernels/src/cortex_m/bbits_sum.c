@@ -40,7 +40,7 @@ __asm__(
     "  ldr \\x, [r1, \\x]\n ldr r12, [r1, r12]\n ldr \\y, [r1, \\y]\n ldr \\z, [r1, \\z]\n"
     "  EBNN_FULL r2, \\x, r12\n EBNN_FULL r2, \\y, \\z\n"
     ".endm\n"
-    /* void name(list, base, runs, n, sums): sums of 6 + \high bits, EBNN_BITS_MOST words a run */
+    /* const uint16_t *name(list, base, runs, n, sums), the end of the list: sums of 6 + \high bits, EBNN_BITS_MOST words a run */
     ".macro EBNN_BITS_SUM name, high\n"
     ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
     "  push {r4-r11, lr}\n ldr r12, [sp, #36]\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
@@ -94,26 +94,26 @@ __asm__(
     "EBNN_BITS_SUM ebnn_bits_sum12, 6\n");
 /* clang-format on */
 
-void ebnn_bits_sum7(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-void ebnn_bits_sum9(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-void ebnn_bits_sum12(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+const uint16_t *ebnn_bits_sum7(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+const uint16_t *ebnn_bits_sum9(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
+const uint16_t *ebnn_bits_sum12(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
 
-void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                              uint32_t bits, uint32_t *sums) {
+const uint16_t *ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                                         uint32_t bits, uint32_t *sums) {
     if (bits == 7u) {
-        ebnn_bits_sum7(list, base, runs, n, sums);
-    } else if (bits == 9u) {
-        ebnn_bits_sum9(list, base, runs, n, sums);
-    } else {
-        ebnn_bits_sum12(list, base, runs, n, sums);
+        return ebnn_bits_sum7(list, base, runs, n, sums);
     }
+    if (bits == 9u) {
+        return ebnn_bits_sum9(list, base, runs, n, sums);
+    }
+    return ebnn_bits_sum12(list, base, runs, n, sums);
 }
 
 #else
 
-void ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                              uint32_t bits, uint32_t *sums) {
-    ebnn_bits_sum(list, base, runs, n, bits, sums);
+const uint16_t *ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
+                                         uint32_t bits, uint32_t *sums) {
+    return ebnn_bits_sum(list, base, runs, n, bits, sums);
 }
 
 #endif
