@@ -10,6 +10,10 @@
 
 #if EBNN_ARM_DSP
 
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Woverlength-strings"
+#endif
+
 /* Assembly, because the compilers do not keep 14 values in registers. r0 weights, r1 x, r4-r7 and r8-r11
  * accumulators of the two channels; the copy of ebnn_s8_tile_t lies on the stack, below it the entry point of
  * the loop. */
