@@ -1,9 +1,10 @@
-"""Candidates of the bit-plane kernels (ebnn_bconv_bits_params_t): b1 -> b1 convolutions on PLANES tensors."""
+"""Candidates of the bit-plane kernels: b1 -> b1 convolutions on PLANES tensors (ebnn_bconv_bits_params_t) and dense
+layers on channel lanes (ebnn_bdense_bits_params_t)."""
 
 from __future__ import annotations
 
 from edgebnn.plan.geometry import conv_dims, epilogue
-from edgebnn.plan.pack_planes import Packed, Unfit, pack_bits_conv
+from edgebnn.plan.pack_planes import Packed, Unfit, pack_bits_conv, pack_dense_bits
 from edgebnn.plan.types import Candidate, Choice, Context
 
 BLOCK_BUDGETS = (None, 8192, 4096)
@@ -58,6 +59,21 @@ def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
     )
 
 
+def _propose_dense(c: Context, kernel: str) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if source.dtype != "b1" or out.dtype != "b1" or len(c.outputs) > 1:
+        return f"takes b1 and writes b1, not {source.dtype} to {out.dtype}"
+    if tuple(c.op.attrs["kernel"]) != source.shape[:2] or any(c.op.attrs["pads"]):
+        return "is for dense layers"
+    packed = pack_dense_bits(c.op.attrs["weights"], c.op.attrs["weight_kind"], epilogue(c))
+    if isinstance(packed, Unfit):
+        return packed.reason
+    words = -(-out.channels // 32)
+    cost = 150.0 + source.elements * (1.4 + 3.0 + 4.3 * words) + 150.0 * words
+    cost *= 1.0 if kernel.endswith("cortex_m4") else 1.8
+    return [Choice(kernel, ("nhwc",), ("nhwc",), cost, lambda: packed.params, packed.flash, packed.scratch)]
+
+
 def _candidate(isa: str) -> Candidate:
     def propose(c: Context) -> list[Choice] | str:
         return _propose(c, f"ebnn_bconv2d_bits__{isa}")
@@ -65,4 +81,11 @@ def _candidate(isa: str) -> Candidate:
     return Candidate(f"bit planes {isa}", ("bconv2d",), isa, propose)
 
 
-CANDIDATES = tuple(_candidate(isa) for isa in ("portable", "cortex_m4"))
+def _dense_candidate(isa: str) -> Candidate:
+    def propose(c: Context) -> list[Choice] | str:
+        return _propose_dense(c, f"ebnn_bdense_bits__{isa}")
+
+    return Candidate(f"dense on channel lanes {isa}", ("bconv2d",), isa, propose)
+
+
+CANDIDATES = tuple(make(isa) for isa in ("portable", "cortex_m4") for make in (_candidate, _dense_candidate))
