@@ -16,12 +16,13 @@ LINT_TOOLS := clang-format cppcheck
 # The rules share one virtual environment.
 .NOTPARALLEL:
 
-.PHONY: help demo test lint bench-cortex-m clean distclean
+.PHONY: help demo test lint bench-cortex-m bench-x86 clean distclean
 help:
 	@echo "make demo            convert, run and profile the shipped keyword spotter"
 	@echo "make test            every test"
 	@echo "make lint            ruff, mypy, clang-format, cppcheck"
 	@echo "make bench-cortex-m  the Cortex-M kernel table"
+	@echo "make bench-x86       this machine's kernels beside other libraries'"
 	@echo "make clean           remove what was built; distclean: also the virtual environment"
 
 # Requirements: those of the tests include those of the demo.
@@ -64,6 +65,9 @@ lint: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 bench-cortex-m: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(DEMO_TOOLS)
 	@PATH="$(BIN):$$PATH" $(PY) -m benchmarks.cortex_m $(ARGS)
+
+bench-x86: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
+	@$(PY) -m edgebnn bench -o benchmarks/x86 $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info edgebnn/host/_ebnn*.so edgebnn/host/_ebnn.c .pytest_cache .mypy_cache .ruff_cache

@@ -17,11 +17,11 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("passes",),
     ("plan",),
     ("emit", "host"),
-    ("converters", "data", "device", "estimate", "models", "report", "train"),
+    ("bench", "converters", "data", "device", "estimate", "models", "report", "train"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
-TORCH_ALLOWED = ("edgebnn/train/", "edgebnn/models/", "converters/from_torch.py")
+TORCH_ALLOWED = ("edgebnn/train/", "edgebnn/bench/contender.py", "edgebnn/models/", "converters/from_torch.py")
 
 
 def python_files(root: Path) -> list[Path]:

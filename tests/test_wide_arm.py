@@ -11,10 +11,14 @@ import pytest
 from kernels_emulated import layers
 
 from edgebnn import csrc, emit, ir, targets
+from edgebnn.converters import load_model
 from edgebnn.emit.source import header_text, source_text
+from edgebnn.host import Runtime
 from edgebnn.ir import Graph, reference, storage
+from edgebnn.passes import lower
 from edgebnn.plan import Plan, plan
 
+ROOT = Path(__file__).resolve().parent.parent
 EMULATORS = {"aarch64": "qemu-aarch64", "armv7-neon": "qemu-arm"}
 TARGETS = [
     pytest.param(
@@ -153,3 +157,21 @@ def test_emitted_project_builds_and_gives_the_bytes_of_the_reference(
         [EMULATORS[name], "./runner", "runner.c"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert short.returncode == 2 and "the model takes 90 bytes" in short.stderr
+
+
+@pytest.mark.emulator
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_keyword_spotter_gives_the_bytes_of_the_host(name: str, data_dir: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    graph = lower(load_model(ROOT / "examples" / "kws" / "kws.pt"))
+    host = Runtime(plan(graph, targets.load("host")))
+    emit.emit(plan(graph, targets.load(name)), tmp_path)
+    kernels = f"KERNELS={csrc.kernels_dir()}"
+    subprocess.run(["make", "-s", kernels, "CFLAGS=-O1"], cwd=tmp_path, check=True, timeout=300)
+    with np.load(data_dir / "kws12_val.npz") as archive:
+        clips = archive["features"][:5]
+    for clip in clips:
+        (tmp_path / "in").write_bytes(clip.astype(np.int8).tobytes())
+        subprocess.run([EMULATORS[name], "./runner", "in", "out"], cwd=tmp_path, check=True, timeout=60)
+        assert (tmp_path / "out").read_bytes() == host.run(clip).astype(np.int8).tobytes()

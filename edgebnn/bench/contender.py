@@ -46,7 +46,7 @@ def _torch(layer: Layer, int8: bool) -> tuple[Run, dict[str, Any]]:
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    about = {"version": torch.__version__, "isa": torch.backends.cpu.get_cpu_capability()}
+    about = {"versions": {"PyTorch": torch.__version__}, "isa": torch.backends.cpu.get_cpu_capability()}
     k = layer.kernel
     if layer.dense:
         x, w = torch.randn(layer.h * layer.w, layer.in_c), torch.randn(layer.out_c, layer.in_c)
@@ -60,7 +60,13 @@ def _torch(layer: Layer, int8: bool) -> tuple[Run, dict[str, Any]]:
         return lambda: torch.nn.functional.conv2d(x, w, bias, padding=k // 2), about
     torch.backends.quantized.engine = "onednn"
     qx = torch.quantize_per_tensor(x, 0.05, 64, torch.quint8)
-    qw = torch.quantize_per_channel(w, torch.full((layer.out_c,), 0.03, dtype=torch.float64), torch.zeros(layer.out_c, dtype=torch.int64), 0, torch.qint8)
+    qw = torch.quantize_per_channel(
+        w,
+        torch.full((layer.out_c,), 0.03, dtype=torch.float64),
+        torch.zeros(layer.out_c, dtype=torch.int64),
+        0,
+        torch.qint8,
+    )
     ops = torch.ops.quantized
     if layer.dense:
         packed = ops.linear_prepack(qw, bias)

@@ -90,7 +90,12 @@ def graph(layer: Layer, seed: int = 1) -> Graph:
     else:
         codes = rng.choice(np.array(_CODES[layer.weights], np.int8), shape)
         spread = int(products**0.5)
-        attrs = {**window, "weights": codes, "weight_kind": layer.weights, "pad_one": int(layer.activations == "b1")}
+        attrs = {
+            **window,
+            "weights": codes,
+            "weight_kind": layer.weights,
+            "pad_one": int(layer.activations == "b1"),
+        }
         if layer.activations == "s8":
             attrs |= {
                 "mul": rng.integers(1, 300, layer.out_c).astype(np.int16),

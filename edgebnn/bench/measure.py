@@ -56,7 +56,12 @@ class Process:
         command = [sys.executable, "-m", "edgebnn.bench.contender", contender.program]
         self.contender = contender
         self._process = subprocess.Popen(
-            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def ask(self, request: Any) -> Any:

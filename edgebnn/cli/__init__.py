@@ -19,6 +19,7 @@ from edgebnn.errors import EdgebnnError, ToolchainError, UsageError
 
 # name: (module, attribute, one-line help). The help stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "bench": ("edgebnn.cli.bench", "bench", "Measure this machine's kernels beside other libraries'."),
     "boards": ("edgebnn.cli.boards", "boards", "List the boards firmware can be built for."),
     "build": ("edgebnn.cli.build", "build", "Build the firmware of a converted model for a board."),
     "convert": ("edgebnn.cli.convert", "convert", "Convert a trained model to C for a target."),

@@ -1,0 +1,64 @@
+"""``edgebnn bench``: our kernels and other libraries' on the same layers, in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgebnn.cli.common import emit_json, json_option, say
+from edgebnn.errors import UsageError
+
+
+@click.command(epilog="Example: edgebnn bench --isa avx2 --layers '3x3'")
+@click.option(
+    "--isa", "isas", multiple=True, help="Instruction sets to compare in [those of this processor]."
+)
+@click.option(
+    "--layers", "pattern", default="", help="Only layers whose name or precision contains this text."
+)
+@click.option("--rounds", type=click.IntRange(3, 1000), default=11, help="Rounds of measuring [11].")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write results.md and .json."
+)
+@json_option
+def bench(isas: tuple[str, ...], pattern: str, rounds: int, output: Path | None, as_json: bool) -> None:
+    """Measure this machine's kernels beside PyTorch's (oneDNN), one thread, layer by layer."""
+    import json
+
+    from edgebnn.bench import layers, measure, report
+    from edgebnn.targets import cpu
+
+    present = [isa for isa in ("avx2", "avx512") if cpu.supports(isa)]
+    for isa in isas:
+        if isa not in present:
+            raise UsageError(
+                f"--isa {isa}: this processor has {', '.join(present) or 'neither avx2 nor avx512'}"
+            )
+    chosen = [layer for layer in layers.LAYERS if pattern in f"{layer.name} {layer.precision()}"]
+    if not chosen:
+        raise UsageError(f"--layers {pattern}: no layer's name contains it")
+    results: list[dict[str, object]] = []
+    versions: dict[str, str] = {}
+    for isa in isas or present:
+        processes = [measure.Process(c) for c in measure.contenders(isa)]
+        try:
+            for layer in chosen:
+                timings = measure.time_layer(processes, layer, rounds)
+                results.append(report.result(layer, isa, timings))
+                for timing in timings.values():
+                    versions.update(timing.about.get("versions", {}))
+                if not as_json:
+                    say(report.line(results[-1]))
+        finally:
+            for process in processes:
+                process.close()
+    document = report.document(results, isas or present, versions)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        options = "".join(f" --isa {isa}" for isa in isas) + (f" --layers '{pattern}'" if pattern else "")
+        page = report.markdown(document, f"edgebnn bench{options} --rounds {rounds}")
+        (output / "results.md").write_text(page)
+        (output / "results.json").write_text(json.dumps(document, indent=1) + "\n")
+    if as_json:
+        emit_json(document)
