@@ -15,6 +15,9 @@
 /* Bit-sliced sums of runs: [run][EBNN_BITS_MOST] planes, `bits` of them used. */
 #define EBNN_BITS_MOST 13u
 
+/* Bits of the sum of all planes (minority). */
+#define EBNN_BITS_TOTAL 12u
+
 /* Runs of a group: the classes of four channels, or eight channels. */
 #define EBNN_BITS_RUNS 8u
 
@@ -38,9 +41,13 @@ typedef void (*ebnn_bits_shift_t)(const uint32_t *x, uint32_t channels, uint32_t
 void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                      uint32_t *to);
 
+/* The same from one input word, shifted down by bits < 32 or up by bits - 32. */
+void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+                         uint32_t *to);
+
 /* Planes of output pixels first .. first + 32 * block_words - 1 (first: a multiple of 32); masks: 2 * block_words. */
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                    uint32_t *masks, ebnn_bits_shift_t shift);
+                    uint32_t *masks, ebnn_bits_shift_t shift_one, ebnn_bits_shift_t shift);
 
 const uint16_t *ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
                               uint32_t bits, uint32_t *sums);

@@ -19,8 +19,7 @@ static inline uint32_t ebnn_bits_ones(uint32_t v) {
 }
 
 static inline ebnn_status_t ebnn_bits_dense(const ebnn_bdense_bits_params_t *p, const ebnn_io_t *io,
-                                            ebnn_bits_sum_t sum, ebnn_bits_collect_t collect,
-                                            ebnn_bits_compares_t compare7) {
+                                            ebnn_bits_sum_t sum, ebnn_bits_collect_t collect) {
     const uint32_t *in = io->in[0];
     uint32_t *out = io->out;
     uint32_t *chosen = io->scratch;
@@ -56,11 +55,6 @@ static inline ebnn_status_t ebnn_bits_dense(const ebnn_bdense_bits_params_t *p, 
         sum(list, p->weights + (w / 2u) * 2u * (k + 1u) + w % 2u, run, 1, p->bits, s);
         const uint32_t left = p->out_c - 32u * w;
         const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
-        if (p->bits == 7u && compare7 != NULL) {
-            const uint8_t flags = (uint8_t)(((p->start - n) & 1u) | (flip & 2u));
-            compare7(s, limits, &flags, 1u, mask, out + w, 0u);
-            continue;
-        }
         out[w] = (ebnn_bits_compare(s, limits, p->bits, (p->start - n) & 1u) ^ flip) & mask;
     }
     return EBNN_OK;

@@ -12,5 +12,5 @@ uint32_t ebnn_bdense_bits__portable_get_buffer_size(const void *params) {
 }
 
 ebnn_status_t ebnn_bdense_bits__portable(const void *params, const ebnn_io_t *io) {
-    return ebnn_bits_dense(params, io, ebnn_bits_sum, ebnn_bits_collect, NULL);
+    return ebnn_bits_dense(params, io, ebnn_bits_sum, ebnn_bits_collect);
 }

@@ -9,8 +9,9 @@
 #include "bits.h"
 
 typedef struct {
-    ebnn_bits_shift_t shift;
-    ebnn_bits_sum_t sum;
+    ebnn_bits_shift_t shift_one, shift;
+    ebnn_bits_sum_t sum;   /* of the layer's bits */
+    ebnn_bits_sum_t total; /* of EBNN_BITS_TOTAL bits */
     ebnn_bits_sort_t sort;
     ebnn_bits_collect_t collect;
     ebnn_bits_buckets_t buckets;
@@ -34,7 +35,7 @@ static inline void ebnn_bits_totals(const ebnn_bconv_bits_params_t *p, const ebn
         list[i] = (uint16_t)(8u * i + 4u);
     }
     for (uint32_t w = 0; w < p->block_words; w++) {
-        parts->sum(list, planes + 2u * (k + 1u) * w, run, 1, EBNN_BITS_MOST, totals + EBNN_BITS_MOST * w);
+        parts->total(list, planes + 2u * (k + 1u) * w, run, 1, EBNN_BITS_TOTAL, totals + EBNN_BITS_MOST * w);
     }
 }
 
@@ -116,7 +117,7 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
         const uint32_t left = pixels - block;
         const uint32_t live = left < 32u * p->block_words ? left : 32u * p->block_words;
         const uint16_t *list = p->lists;
-        ebnn_bits_fill(p, io->in[0], block, planes, masks, parts->shift);
+        ebnn_bits_fill(p, io->in[0], block, planes, masks, parts->shift_one, parts->shift);
         if (p->way == EBNN_BITS_MINORITY) {
             ebnn_bits_totals(p, parts, planes, all, totals);
         }

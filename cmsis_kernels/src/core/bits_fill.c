@@ -13,10 +13,9 @@ static inline uint32_t *put(uint32_t *to, uint32_t v) {
     return to + 2;
 }
 
-/* One output word of a tap, all channels: a word of the input, shifted down (bits >= 0) or up. */
-static void from_one(const uint32_t *x, uint32_t channels, uint32_t in_words, int32_t bits, uint32_t mask,
-                     uint32_t *to) {
-    const uint32_t down = bits < 0 ? 0u : (uint32_t)bits, up = bits < 0 ? (uint32_t)-bits : 0u;
+void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
+                         uint32_t *to) {
+    const uint32_t down = bits < 32u ? bits : 0u, up = bits < 32u ? 0u : bits - 32u;
     for (; channels >= 2u; channels -= 2u) {
         const uint32_t v0 = x[0], v1 = x[in_words];
         x += 2u * in_words;
@@ -28,7 +27,6 @@ static void from_one(const uint32_t *x, uint32_t channels, uint32_t in_words, in
     }
 }
 
-/* The same from the bits of two neighbouring words; 0 < bits < 32. */
 void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                      uint32_t *to) {
     const uint32_t up = 32u - bits;
@@ -53,18 +51,19 @@ static void from_none(uint32_t channels, uint32_t *to) {
 
 /* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. */
 static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
-                         const uint32_t *masks, uint32_t *plane, uint32_t apart, ebnn_bits_shift_t shift2) {
+                         const uint32_t *masks, uint32_t *plane, uint32_t apart, ebnn_bits_shift_t one,
+                         ebnn_bits_shift_t two) {
     const uint32_t bits = (uint32_t)shift & 31u;
     int32_t word = (shift - (int32_t)bits) / 32;
     for (uint32_t i = 0; i < p->block_words; i++, word++, plane += apart) {
         const int low = word >= 0 && word < (int32_t)in_words;
         const int high = bits != 0u && word + 1 >= 0 && word + 1 < (int32_t)in_words;
         if (low && high) {
-            shift2(x + word, p->dims.in_c, in_words, bits, masks[i], plane);
+            two(x + word, p->dims.in_c, in_words, bits, masks[i], plane);
         } else if (low) {
-            from_one(x + word, p->dims.in_c, in_words, (int32_t)bits, masks[i], plane);
+            one(x + word, p->dims.in_c, in_words, bits, masks[i], plane);
         } else if (high) {
-            from_one(x + word + 1, p->dims.in_c, in_words, (int32_t)bits - 32, masks[i], plane);
+            one(x + word + 1, p->dims.in_c, in_words, 64u - bits, masks[i], plane);
         } else {
             from_none(p->dims.in_c, plane);
         }
@@ -98,7 +97,7 @@ static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, 
 }
 
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                    uint32_t *masks, ebnn_bits_shift_t shift) {
+                    uint32_t *masks, ebnn_bits_shift_t shift_one, ebnn_bits_shift_t shift) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 31u) / 32u;
     const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
@@ -112,7 +111,8 @@ void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint3
             const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
             ebnn_window_rows(d, dy, first, p->block_words, columns, masks);
             if (shifted) {
-                shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart, shift);
+                shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart, shift_one,
+                             shift);
             } else {
                 gather_planes(p, in, dy, dx, first, in_words, masks, plane, apart);
             }

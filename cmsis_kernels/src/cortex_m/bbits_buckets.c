@@ -49,9 +49,9 @@ __asm__(
     ".set bit, bit + 1\n"
     ".endm\n"
     ".text\n.balign 4\n.global ebnn_bits_buckets7\n.type ebnn_bits_buckets7, %function\n.thumb_func\n"
-    /* void ebnn_bits_buckets7(sums, flags, mask, out, stride) */
+    /* void ebnn_bits_buckets7(sums, bits, flags, mask, out, stride) */
     "ebnn_bits_buckets7:\n"
-    "  push {r1-r11, lr}\n sub sp, #180\n"
+    "  push {r2-r11, lr}\n sub sp, #180\n"
     "  mov r1, sp\n EBNN_FOURS 0, 4, 2, 6, 1, 72\n"
     "  add r1, #36\n EBNN_FOURS 1, 5, 3, 7, 1, 72\n"
     "  add r1, #108\n EBNN_FOURS 4, 5, 6, 7, 0, 0\n"
@@ -63,20 +63,16 @@ __asm__(
     ".endr\n"
     "  EBNN_STEP r8, r9, r10, r11, r12, lr\n"
     "  EBNN_NOT_LESS r0, r11, r6, r3, r7\n EBNN_NOT_LESS r1, r12, r6, r3, r7\n EBNN_NOT_LESS r2, lr, r6, r3, r7\n"
-    "  ldrd r7, r8, [sp, #184]\n ldr r9, [sp, #228]\n and r6, r7\n and r0, r7\n and r1, r7\n and r2, r7\n"
+    "  ldr r7, [sp, #184]\n ldrd r8, r9, [sp, #224]\n and r6, r7\n and r0, r7\n and r1, r7\n and r2, r7\n"
     "  str r6, [r8]\n str r0, [r8, r9, lsl #2]\n add r8, r8, r9, lsl #3\n str r1, [r8]\n str r2, [r8, r9, lsl #2]\n"
-    "  add sp, #192\n pop {r4-r11, pc}\n.size ebnn_bits_buckets7, .-ebnn_bits_buckets7\n");
+    "  add sp, #188\n pop {r4-r11, pc}\n.size ebnn_bits_buckets7, .-ebnn_bits_buckets7\n");
 /* clang-format on */
 
-void ebnn_bits_buckets7(const uint32_t *sums, uint32_t flags, uint32_t mask, uint32_t *out, uint32_t stride);
+void ebnn_bits_buckets7(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
+                        uint32_t stride);
 
-void ebnn_bits_buckets__cortex_m4(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
-                                  uint32_t stride) {
-    if (bits == 7u) {
-        ebnn_bits_buckets7(sums, flags, mask, out, stride);
-    } else {
-        ebnn_bits_buckets(sums, bits, flags, mask, out, stride);
-    }
+ebnn_bits_buckets_t ebnn_bits_buckets_of__cortex_m4(uint32_t bits) {
+    return bits == 7u ? ebnn_bits_buckets7 : ebnn_bits_buckets;
 }
 
 /* Entries offset + 8 * bit of the set bits of v, the highest first: about 7 cycles each. */
@@ -113,9 +109,9 @@ uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32
 
 #else
 
-void ebnn_bits_buckets__cortex_m4(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
-                                  uint32_t stride) {
-    ebnn_bits_buckets(sums, bits, flags, mask, out, stride);
+ebnn_bits_buckets_t ebnn_bits_buckets_of__cortex_m4(uint32_t bits) {
+    (void)bits;
+    return ebnn_bits_buckets;
 }
 
 uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list) {

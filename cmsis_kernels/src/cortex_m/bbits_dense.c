@@ -13,6 +13,6 @@ uint32_t ebnn_bdense_bits__cortex_m4_get_buffer_size(const void *params) {
 }
 
 ebnn_status_t ebnn_bdense_bits__cortex_m4(const void *params, const ebnn_io_t *io) {
-    return ebnn_bits_dense(params, io, ebnn_bits_sum__cortex_m4, ebnn_bits_collect__cortex_m4,
-                           ebnn_bits_compares__cortex_m4);
+    const ebnn_bdense_bits_params_t *p = params;
+    return ebnn_bits_dense(p, io, ebnn_bits_sum_of__cortex_m4(p->bits), ebnn_bits_collect__cortex_m4);
 }

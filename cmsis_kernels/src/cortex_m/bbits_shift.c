@@ -30,6 +30,23 @@ void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t i
     ebnn_bits_shift(x, channels % 3u, in_words, bits, mask, to);
 }
 
+void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
+                                    uint32_t mask, uint32_t *to) {
+    const uint32_t down = bits < 32u ? bits : 0u, up = bits < 32u ? 0u : bits - 32u;
+    uint32_t n = channels / 3u;
+#define SHIFT1(no, v) "lsr " v ", %[d]\n lsl " v ", %[u]\n " PAIR2(no, v)
+    if (n != 0u) {
+        __asm__ volatile("1: ldr r5, [%[x]]\n ldr r8, [%[x], %[s], lsl #2]\n ldr r10, [%[x], %[s], lsl #3]\n"
+                         "add %[x], %[x], %[s], lsl #2\n add %[x], %[x], %[s], lsl #3\n" SHIFT1("r4", "r5")
+                             SHIFT1("r6", "r8") SHIFT1("r9", "r10")
+                         "stm %[to]!, {r4, r5, r6, r8, r9, r10}\n subs %[n], #1\n bne 1b\n"
+                         : [x] "+r"(x), [to] "+r"(to), [n] "+r"(n)
+                         : [s] "r"(in_words), [d] "r"(down), [u] "r"(up), [m] "r"(mask)
+                         : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+    }
+    ebnn_bits_shift_one(x, channels % 3u, in_words, bits, mask, to);
+}
+
 /* c (in r8) = majority of the bit below of s (x), not t, c. */
 #define STEP(x, t) "eor r9, " x ", r8\n eor " t ", r8\n bic r9, " t "\n eor r8, r9\n"
 
@@ -54,6 +71,11 @@ void ebnn_bits_compares__cortex_m4(const uint32_t *s, const uint32_t *t, const u
 }
 
 #else
+
+void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
+                                    uint32_t mask, uint32_t *to) {
+    ebnn_bits_shift_one(x, channels, in_words, bits, mask, to);
+}
 
 void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                                 uint32_t *to) {

@@ -40,10 +40,10 @@ __asm__(
     "  ldr \\x, [r1, \\x]\n ldr r12, [r1, r12]\n ldr \\y, [r1, \\y]\n ldr \\z, [r1, \\z]\n"
     "  EBNN_FULL r2, \\x, r12\n EBNN_FULL r2, \\y, \\z\n"
     ".endm\n"
-    /* const uint16_t *name(list, base, runs, n, sums), the end of the list: sums of 6 + \high bits, EBNN_BITS_MOST words a run */
+    /* const uint16_t *name(list, base, runs, n, bits, sums), the end of the list: sums of 6 + \high bits, EBNN_BITS_MOST words a run */
     ".macro EBNN_BITS_SUM name, high\n"
     ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
-    "  push {r4-r11, lr}\n ldr r12, [sp, #36]\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
+    "  push {r4-r11, lr}\n ldr r12, [sp, #40]\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
     "  str r12, [sp, #" SP_OUT "]\n str r2, [sp, #" SP_RUNS "]\n str r3, [sp, #" SP_LEFT "]\n"
     "1: ldr r12, [sp, #" SP_RUNS "]\n ldrh r8, [r12], #2\n ldrh lr, [r12], #2\n str r12, [sp, #" SP_RUNS "]\n"
     "  add r11, r0, r8, lsl #2\n str r11, [sp, #" SP_END "]\n"
@@ -94,26 +94,15 @@ __asm__(
     "EBNN_BITS_SUM ebnn_bits_sum12, 6\n");
 /* clang-format on */
 
-const uint16_t *ebnn_bits_sum7(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-const uint16_t *ebnn_bits_sum9(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-const uint16_t *ebnn_bits_sum12(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n, uint32_t *sums);
-
-const uint16_t *ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                                         uint32_t bits, uint32_t *sums) {
-    if (bits == 7u) {
-        return ebnn_bits_sum7(list, base, runs, n, sums);
-    }
-    if (bits == 9u) {
-        return ebnn_bits_sum9(list, base, runs, n, sums);
-    }
-    return ebnn_bits_sum12(list, base, runs, n, sums);
+ebnn_bits_sum_t ebnn_bits_sum_of__cortex_m4(uint32_t bits) {
+    return bits == 7u ? ebnn_bits_sum7 : bits == 9u ? ebnn_bits_sum9 : ebnn_bits_sum12;
 }
 
 #else
 
-const uint16_t *ebnn_bits_sum__cortex_m4(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                                         uint32_t bits, uint32_t *sums) {
-    return ebnn_bits_sum(list, base, runs, n, bits, sums);
+ebnn_bits_sum_t ebnn_bits_sum_of__cortex_m4(uint32_t bits) {
+    (void)bits;
+    return ebnn_bits_sum;
 }
 
 #endif
