@@ -83,18 +83,18 @@ def test_maps_of_several_blocks(symbol: str, shape: tuple[tuple[int, ...], ...])
                 assert (what := run(call, fill)) is None, f"{what}: {call.label}"
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("symbol", [s for s in TABLE if s.endswith(tuple(ISAS)) and "layout" not in s])
 def test_scratch_is_what_the_kernel_asks_for(symbol: str) -> None:
     ffi, lib = library()
     rng = np.random.default_rng(5)
     kept = 0
     for _ in range(60):
-        for choice in proposals(layers.bconv2d(rng), symbol):
+        for choice in proposals(layers.LAYERS[kernels()[symbol].op](rng), symbol):
             keep: list[object] = []
             params = fill_struct(ffi, kernels()[symbol].struct, choice.pack(), keep)
             assert getattr(lib, f"{symbol}_get_buffer_size")(params) == choice.scratch
             kept += 1
-    assert kept > 20
+    assert kept >= 8
 
 
 def test_lists_hold_every_weight_once() -> None:

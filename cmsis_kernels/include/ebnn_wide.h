@@ -68,6 +68,21 @@ typedef struct {
     uint8_t lanes;            /* that the weights were packed for */
 } ebnn_bconv_dot_params_t;
 
+/* s8 convolution and dense with 16-bit products, numerics of ebnn_conv_s8_params_t. Weights are widened to 16
+ * bits and each output channel's are filled up with zeros to `row` of them, a multiple of 32. */
+typedef struct {
+    ebnn_conv_dims_t dims;
+    const int16_t *weights;    /* [out_c rounded up to 4][row]: [kernel_h][kernel_w][in_c], zeros */
+    const int32_t *bias;       /* [out_c] */
+    const int32_t *multiplier; /* [out_c], Q31 */
+    const int8_t *shift;       /* [out_c], > 0 left, < 0 right */
+    int32_t input_offset;      /* -zero_point of the input */
+    int32_t output_offset;     /* zero_point of the output */
+    int32_t act_min, act_max;
+    uint32_t row;
+    uint8_t out_layout; /* EBNN_NHWC or EBNN_CHW */
+} ebnn_conv_s8_wide_params_t;
+
 /* Bytes of io->scratch. */
 uint32_t ebnn_bconv2d_wide__word64_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__avx2_get_buffer_size(const void *params);
@@ -76,5 +91,11 @@ uint32_t ebnn_bconv2d_wide__neon_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params);
+uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_depthwise_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_conv2d_s8_wide__avx512_get_buffer_size(const void *params);
+uint32_t ebnn_depthwise_conv2d_s8_wide__avx512_get_buffer_size(const void *params);
+uint32_t ebnn_conv2d_s8_wide__neon_get_buffer_size(const void *params);
+uint32_t ebnn_depthwise_conv2d_s8_wide__neon_get_buffer_size(const void *params);
 
 #endif
