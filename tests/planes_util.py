@@ -22,7 +22,9 @@ GUARD = 64
 
 
 KERNELS = tuple(
-    f"ebnn_{form}__{isa}" for form in ("bconv2d_lanes", "bconv2d_bits", "bdense_bits") for isa in ("portable", "cortex_m4")
+    f"ebnn_{form}__{isa}"
+    for form in ("bconv2d_lanes", "bconv2d_bits", "bdense_bits")
+    for isa in ("portable", "cortex_m4")
 )
 
 
@@ -31,7 +33,13 @@ def library() -> tuple[Any, Any]:
     """(ffi, lib) of the kernels under test, compiled with warnings as errors."""
     ffi = cffi.FFI()
     core, arm = ROOT / "src" / "core", ROOT / "src" / "cortex_m"
-    sources = [*core.glob("lanes*.c"), *core.glob("bits*.c"), *core.glob("window.c"), *arm.glob("blanes*.c"), *arm.glob("bbits*.c")]
+    sources = [
+        *core.glob("lanes*.c"),
+        *core.glob("bits*.c"),
+        *core.glob("window.c"),
+        *arm.glob("blanes*.c"),
+        *arm.glob("bbits*.c"),
+    ]
     ffi.cdef(cdef(ROOT, sources))
     for name in KERNELS:
         ffi.cdef(f"int {name}(const void *params, const ebnn_io_t *io);")
@@ -131,7 +139,11 @@ def reference(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     """(accumulators, outputs), each (out_h, out_w, out_c), tap by tap."""
     d, w = layer.dims, layer.codes.astype(np.int64)
     acc = np.zeros((d["out_h"], d["out_w"], layer.out_c), np.int64)
-    outside = np.ones(d["in_c"], np.int64) if layer.dtype == "b1" and layer.pad_one else np.zeros(d["in_c"], np.int64)
+    outside = (
+        np.ones(d["in_c"], np.int64)
+        if layer.dtype == "b1" and layer.pad_one
+        else np.zeros(d["in_c"], np.int64)
+    )
     for oy in range(d["out_h"]):
         for ox in range(d["out_w"]):
             for ky in range(d["kernel_h"]):
@@ -215,6 +227,8 @@ def run_kernel(
     results = []
     for (raw, at), n in zip(outs, (size, size2, packed.scratch), strict=True):
         start = at - raw.ctypes.data
-        assert (raw[start - GUARD : start] == 0x5A).all() and (raw[start + n :] == 0x5A).all(), "wrote outside"
+        assert (raw[start - GUARD : start] == 0x5A).all() and (raw[start + n :] == 0x5A).all(), (
+            "wrote outside"
+        )
         results.append(raw[start : start + n].tobytes())
     return results[0], results[1]

@@ -46,7 +46,15 @@ def test_skewed_weights(kernel: str, way: str, plus: float) -> None:
     for in_c in (3, 67):
         kind = "ternary" if way == "direct" and plus == 0.35 else "binary"
         layer = random_layer(
-            rng, dtype="b1", in_c=in_c, kernel=(3, 3), size=(7, 6), kind=kind, out="b1", plus=plus, pad_one=True
+            rng,
+            dtype="b1",
+            in_c=in_c,
+            kernel=(3, 3),
+            size=(7, 6),
+            kind=kind,
+            out="b1",
+            plus=plus,
+            pad_one=True,
         )
         layer.epilogue.pop("mul", None)
         layer.epilogue["threshold"] = rng.integers(-in_c * 10, in_c * 10, layer.out_c).astype(np.int32)

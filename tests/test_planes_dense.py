@@ -16,7 +16,9 @@ KERNELS = ("ebnn_bdense_bits__portable", "ebnn_bdense_bits__cortex_m4")
 @pytest.mark.parametrize("seed", range(40))
 def test_dense(kernel: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    h, w, c = (1, 1, int(rng.integers(1, 700))) if seed % 2 else (*rng.integers(1, 4, 2), int(rng.integers(1, 90)))
+    h, w, c = (
+        (1, 1, int(rng.integers(1, 700))) if seed % 2 else (*rng.integers(1, 4, 2), int(rng.integers(1, 90)))
+    )
     out_c = int(rng.integers(1, 140))
     share = float(rng.choice([0.0, 0.1, 0.5, 0.9, 1.0]))
     codes = rng.choice([-1, 1], (out_c, h, w, c), p=[share, 1 - share]).astype(np.int8)
@@ -29,4 +31,6 @@ def test_dense(kernel: str, seed: int) -> None:
     data = np.frombuffer(storage.to_bytes(x, TensorType((h, w, c), "b1")), np.uint8)
     out_type = TensorType((1, 1, out_c), "b1")
     out, _ = run_kernel(kernel, "ebnn_bdense_bits_params_t", packed, [data], out_type.nbytes)
-    np.testing.assert_array_equal(storage.from_bytes(out, out_type).reshape(-1), np.where(acc < threshold, -1, 1))
+    np.testing.assert_array_equal(
+        storage.from_bytes(out, out_type).reshape(-1), np.where(acc < threshold, -1, 1)
+    )

@@ -28,10 +28,20 @@ def _following(rng: np.random.Generator, channels: int) -> tuple[dict[str, Any],
     return {"mul": mul, "add": add, "shift": shift, "bits": bits, "b1": b1}, quantise
 
 
-def check(kernel: str, layer: Layer, rng: np.random.Generator, lists: str, budget: int | None, fuse: bool) -> None:
+def check(
+    kernel: str, layer: Layer, rng: np.random.Generator, lists: str, budget: int | None, fuse: bool
+) -> None:
     following, quantise = _following(rng, layer.out_c) if fuse and layer.out == "s8" else (None, None)
     packed = pack_lanes(
-        layer.codes, layer.kind, layer.dtype, layer.pad_one, layer.dims, layer.epilogue, lists, budget, following
+        layer.codes,
+        layer.kind,
+        layer.dtype,
+        layer.pad_one,
+        layer.dims,
+        layer.epilogue,
+        lists,
+        budget,
+        following,
     )
     assert isinstance(packed, Packed), packed
     acc, want = reference(layer)

@@ -326,14 +326,24 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
 
 
 def lanes_cost(params: Params, kernel: str) -> float:
-    """Estimated Cortex-M4 cycles of a layer in integer lanes (a rough count of its loops)."""
-    k = params["dims"]["kernel_h"] * params["dims"]["kernel_w"] * params["dims"]["in_c"]
-    pixels = params["dims"]["out_h"] * params["dims"]["out_w"]
-    words = -(-pixels // 8) * (params["field_bits"] // 4)
-    build = 0.0 if params["lists"] is not None else 10.0 * k
+    """Estimated Cortex-M4 cycles of a layer in integer lanes: sums, totals and epilogue, planes, lists; the
+    coefficients are fitted to the estimator's figures of the tuned kernel."""
+    d = params["dims"]
+    k = d["kernel_h"] * d["kernel_w"] * d["in_c"]
+    pixels = d["out_h"] * d["out_w"]
+    narrow, chunks = params["field_bits"] == 4, params["chunks"]
+    units = -(-pixels // 8)
+    passes = -(-pixels // 16) if narrow else units
+    sums = passes * (7.0 * k + 460.0 * chunks if narrow else 6.1 * k + 660.0)
+    if not params["fast"]:
+        finish = 4300.0
+    else:
+        finish = 170.0 + 185.0 * (chunks - 1) if narrow else 250.0
+        finish += 210.0 if params["out_dtype"] == 1 else 330.0 if params["next_bits"] == 0 else 590.0
+    build = 0.0 if params["lists"] is not None else 8.4 * k + 170.0
+    fill = k * units * (12.0 if narrow else 21.0) * (1.0 if d["stride_h"] == d["stride_w"] == 1 else 8.0)
     slow = 1.0 if kernel.endswith("cortex_m4") else 1.6
-    per_group = k * (3.0 + 2.0 * words) + build + 4 * pixels * 8.0
-    return slow * (params["groups"] * per_group + k * words * 4.0)
+    return slow * (params["groups"] * (sums + units * finish + build) + fill)
 
 
 # --- bits -------------------------------------------------------------------------------------------------------
@@ -358,7 +368,9 @@ def _bits_threshold(epilogue: Mapping[str, Any], reach: Int) -> Int | Unfit:
     if (mul < 0).any():
         return Unfit("a channel's gain is negative")
     always = np.where(add < 0, reach + 1, -reach - 1)
-    return np.where(mul > 0, -(add // np.maximum(mul, 1)), always)  # acc * mul + add < 0: acc < ceil(-add / mul)
+    return np.where(
+        mul > 0, -(add // np.maximum(mul, 1)), always
+    )  # acc * mul + add < 0: acc < ceil(-add / mul)
 
 
 def _grid(values: npt.NDArray[np.int64]) -> Int:
