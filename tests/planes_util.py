@@ -109,10 +109,11 @@ def random_layer(
     half = (1 - plus) / (len(values) // 2)
     chance = [half, plus] if kind == "binary" else np.full(len(values), 1 / len(values))
     codes = rng.choice(values, (out_c, kh, kw, in_c), p=chance).astype(np.int8)
-    if dtype == "b1":
-        x = rng.choice([-1, 1], (h, w, in_c))
-    else:
-        x = rng.integers(0, 2 ** int(dtype[1]), (h, w, in_c))
+    x = (
+        rng.choice([-1, 1], (h, w, in_c))
+        if dtype == "b1"
+        else rng.integers(0, 2 ** int(dtype[1]), (h, w, in_c))
+    )
     one = bool(rng.integers(2)) if pad_one is None else pad_one
     e: dict[str, Any] = {"out_dtype": {"s8": 8, "s32": 32, "b1": 1}[out], "act_min": -128, "act_max": 127}
     spread = float(np.sqrt(codes[0].size) * (1 if dtype == "b1" else 2 ** int(dtype[1]) / 2))

@@ -44,7 +44,7 @@ def check(
         following,
     )
     assert isinstance(packed, Packed), packed
-    acc, want = reference(layer)
+    _, want = reference(layer)
     pixels = layer.dims["out_h"] * layer.dims["out_w"]
     words = -(-pixels // 8)
     padded = -(-pixels // 4) * 4
