@@ -65,7 +65,7 @@ typedef struct {
     ebnn_epilogue_t epilogue; /* threshold is NULL: see above */
     uint16_t block_pixels;    /* gathered at a time; a multiple of EBNN_DOT_PIXELS */
     uint8_t weight_kind;      /* 1 binary, 2 ternary */
-    uint8_t lanes;            /* that the weights were packed for */
+    uint8_t lanes;            /* that the weights were packed for; 32: the lookup kernel, bytes for words */
 } ebnn_bconv_dot_params_t;
 
 /* s8 convolution and dense with 16-bit products, numerics of ebnn_conv_s8_params_t. Weights are widened to 16
@@ -91,6 +91,7 @@ uint32_t ebnn_bconv2d_wide__neon_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx512_get_buffer_size(const void *params);

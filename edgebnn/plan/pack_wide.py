@@ -238,6 +238,9 @@ def wide_scratch(params: Params) -> int:
     return int(8 * (copy + grid * d["kernel_w"] + grids) + planes)
 
 
+#: output channels of a vector of the lookup kernel
+LUT_LANES = 32
+
 #: words of a pixel block of the counting kernels: what stays in the first-level cache beside the weights
 DOT_BLOCK_WORDS = 3072
 
@@ -254,14 +257,18 @@ def pack_dot(
     words = words.reshape(channels, -1, len(planes))  # [out_c][kh, kw, words][plane]
     full = np.zeros((padded, *words.shape[1:]), np.uint32)
     full[:channels] = words
-    weights = full.reshape(padded // lanes, lanes, *words.shape[1:]).transpose(0, 2, 3, 1)
+    if lanes == LUT_LANES:
+        octets = full[..., 0].astype("<u4").view(np.uint8).reshape(padded // lanes, lanes, -1)
+        weights = np.ascontiguousarray(octets.transpose(0, 2, 1)).view("<u4").astype(np.uint32)
+    else:
+        weights = full.reshape(padded // lanes, lanes, *words.shape[1:]).transpose(0, 2, 3, 1)
     params: dict[str, Any] = {
         "dims": dims,
         "weights": np.ascontiguousarray(weights),
         "epilogue": {**epilogue, "threshold": None},
         "weight_kind": WEIGHT_KIND_CODES[kind],
         "lanes": lanes,
-        "block_pixels": max(2, min(256, DOT_BLOCK_WORDS // words.shape[1])) // 2 * 2,
+        "block_pixels": max(1, min(25, DOT_BLOCK_WORDS // words.shape[1] // 10)) * 10,
     }
     wide = codes.astype(np.int64)
     inside = np.ones((1, *codes.shape[1:3]), np.int64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from edgebnn.ir import TensorType
 from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES, bit_count, conv_dims, epilogue, params_bytes
 from edgebnn.plan.kernels import kernels
-from edgebnn.plan.pack_wide import Lane, dot_scratch, pack_dot, pack_wide, wide_scratch
+from edgebnn.plan.pack_wide import LUT_LANES, Lane, dot_scratch, pack_dot, pack_wide, wide_scratch
 from edgebnn.plan.portable import layout_choice
 from edgebnn.plan.types import Candidate, Choice, Context, Params
 from edgebnn.targets import Target
@@ -104,7 +104,7 @@ def _candidate(isa: str) -> Candidate:
 DOT_COST = {"neon": 5.0, "avx2": 1.7, "avx512": 1.0}
 
 
-def _propose_dot(c: Context, isa: str) -> list[Choice] | str:
+def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | str:
     source, out, kind = c.inputs[0], c.outputs[0], c.op.attrs["weight_kind"]
     if source.dtype != "b1" or kind == "two_plane":
         return "takes b1 activations with binary or ternary weights"
@@ -112,10 +112,11 @@ def _propose_dot(c: Context, isa: str) -> list[Choice] | str:
         return "writes one output of b1, s8 or s32"
     dims = conv_dims(c.op, source, out)
     lanes = ISAS[isa].lane.bytes // 4
-    params = pack_dot(c.op.attrs["weights"], kind, bool(c.op.attrs["pad_one"]), dims, epilogue(c), lanes)
+    pad_one = bool(c.op.attrs["pad_one"])
+    params = pack_dot(c.op.attrs["weights"], kind, pad_one, dims, epilogue(c), packed_lanes or lanes)
     vectors = -(-out.channels // 32) * 32 // lanes
-    words = params["weights"].size // params["weights"].shape[0] // lanes
-    cost = out.pixels * (vectors * (DOT_COST[isa] * words + 20.0) + 1.0 * words)
+    words = c.op.attrs["weights"][0, ..., 0].size * -(-source.channels // 32) * (1 if kind == "binary" else 2)
+    cost = _dot_core(out, words, isa, lanes) + out.pixels * (20.0 * vectors + 1.0 * words)
     if params.get("threshold") is None:
         cost += 6.0 * out.elements
     layouts = ("nhwc",) * len(c.inputs)
@@ -123,6 +124,28 @@ def _propose_dot(c: Context, isa: str) -> list[Choice] | str:
     return [
         Choice(kernel, layouts, ("nhwc",), cost, lambda: params, params_bytes(params), dot_scratch(params))
     ]
+
+
+def _propose_lut(c: Context) -> list[Choice] | str:
+    """The lookup kernel takes what the counting one takes, with binary weights; it needs five pixels to pay."""
+    if c.op.attrs["weight_kind"] != "binary":
+        return "takes binary weights"
+    found = _propose_dot(c, "avx2", LUT_LANES)
+    if isinstance(found, str):
+        return found
+    counting, out = found[0], c.outputs[0]
+    words = c.op.attrs["weights"][0, ..., 0].size * -(-c.inputs[0].channels // 32)
+    vectors = -(-out.channels // 32)
+    cost = (
+        vectors * words * (26.0 * -(-out.pixels // 5) if out.pixels >= 5 else 14.0 * out.pixels)
+        + counting.cost
+        - _dot_core(out, words, "avx2", 8)
+    )
+    return [replace(counting, kernel="ebnn_bconv2d_lut__avx2", cost=cost)]
+
+
+def _dot_core(out: TensorType, words: int, isa: str, lanes: int) -> float:
+    return out.pixels * -(-out.channels // 32) * 32 // lanes * DOT_COST[isa] * words
 
 
 def _dot(isa: str) -> Candidate:
@@ -155,5 +178,6 @@ def _layout(isa: str) -> Candidate:
 CANDIDATES = (
     *(_candidate(isa) for isa in ISAS),
     *(_dot(isa) for isa in DOT_COST),
+    Candidate("lookup avx2", ("bconv2d",), "avx2", _propose_lut),
     *(_layout(isa) for isa in ISAS),
 )

@@ -1,0 +1,151 @@
+/*
+ * Binary convolution by tables: for each half byte of a pixel's bits a table of 16 counts, looked up by 64
+ * channels' half bytes at once (VPSHUFB). 5 pixels x 64 channels at a time, so that weights are unpacked once
+ * for five pixels.
+ *
+ * Parameters as in ebnn_bconv_dot_params_t with lanes = 32: weights are bytes, [out_c / 32][byte of the
+ * taps][32].
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "wide_256.h"
+#include "ebnn_kernels.h"
+#include "wide_dot.h"
+
+#define PIXELS 5u
+#define LUT_LANES 32u
+#define MOST_BYTES 31u /* added before an 8-bit count may overflow */
+
+/* Row n: the set bits of n ^ i for i = 0..15. */
+typedef struct {
+    uint8_t row[16][16];
+} lut_t;
+
+static void make_table(lut_t *t) {
+    for (uint32_t n = 0; n < 16u; n++) {
+        for (uint32_t i = 0; i < 16u; i++) {
+            t->row[n][i] = (uint8_t)__builtin_popcount(n ^ i);
+        }
+    }
+}
+
+static inline __m256i row_at(const lut_t *t, uint32_t offset) {
+    const void *row = (const uint8_t *)t + offset;
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(row));
+}
+
+/* Counts of n pixels (n <= PIXELS) and vectors x 32 channels, 16 bits each: even channels, then odd ones. */
+static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const uint8_t *w, uint32_t bytes,
+                                       const uint32_t n, const uint32_t vectors, __m256i (*counts)[2][2]) {
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i even = _mm256_set1_epi16(255);
+    const size_t next = (size_t)bytes * LUT_LANES; /* from one vector of channels to the next */
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            counts[i][v][0] = counts[i][v][1] = _mm256_setzero_si256();
+        }
+    }
+    for (uint32_t first = 0; first < bytes; first += MOST_BYTES) {
+        const uint32_t end = bytes - first < MOST_BYTES ? bytes : first + MOST_BYTES;
+        __m256i sum[PIXELS][2];
+#pragma GCC unroll 5
+        for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 2
+            for (uint32_t v = 0; v < vectors; v++) {
+                sum[i][v] = _mm256_setzero_si256();
+            }
+        }
+        for (uint32_t k = first; k < end; k++) {
+            __m256i a[2], b[2];
+#pragma GCC unroll 2
+            for (uint32_t v = 0; v < vectors; v++) {
+                const __m256i both = ebnn_lane_load(w + v * next + (size_t)k * LUT_LANES);
+                a[v] = _mm256_and_si256(both, low);
+                b[v] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+            }
+#pragma GCC unroll 5
+            for (uint32_t i = 0; i < n; i++) {
+                const uint32_t bits = x[(size_t)i * bytes + k];
+                const __m256i ta = row_at(t, (bits << 4) & 0xF0u);
+                const __m256i tb = row_at(t, bits & 0xF0u);
+#pragma GCC unroll 2
+                for (uint32_t v = 0; v < vectors; v++) {
+                    sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(ta, a[v]));
+                    sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(tb, b[v]));
+                }
+            }
+        }
+#pragma GCC unroll 5
+        for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 2
+            for (uint32_t v = 0; v < vectors; v++) {
+                counts[i][v][0] = _mm256_add_epi16(counts[i][v][0], _mm256_and_si256(sum[i][v], even));
+                counts[i][v][1] = _mm256_add_epi16(counts[i][v][1], _mm256_srli_epi16(sum[i][v], 8));
+            }
+        }
+    }
+}
+
+/* 32 channels' counts in order, eight at a time. */
+static void finish(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, uint32_t pixel, uint32_t c,
+                   const __m256i *counts) {
+    const __m256i a = _mm256_unpacklo_epi16(counts[0], counts[1]); /* channels 0..7, 16..23 */
+    const __m256i b = _mm256_unpackhi_epi16(counts[0], counts[1]); /* channels 8..15, 24..31 */
+    ebnn_dot_finish(p, io, pixel, c, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)));
+    ebnn_dot_finish(p, io, pixel, c + 8u, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(b)));
+    ebnn_dot_finish(p, io, pixel, c + 16u, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1)));
+    ebnn_dot_finish(p, io, pixel, c + 24u, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(b, 1)));
+}
+
+/* All pixels of a block for one or two vectors of channels from c on. */
+static EBNN_DOT_INLINE void lut_block(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, const lut_t *t,
+                                      const uint8_t *x, uint32_t first, uint32_t n, uint32_t bytes,
+                                      uint32_t c, const uint32_t vectors) {
+    const uint8_t *w = (const uint8_t *)p->weights + (size_t)c * bytes;
+    __m256i counts[PIXELS][2][2];
+    uint32_t i = 0;
+    while (i < n) {
+        uint32_t m = 1;
+        if (n >= PIXELS) { /* the last five go together, some of them again */
+            m = PIXELS;
+            i = n - i < PIXELS ? n - PIXELS : i;
+            lut_counts(t, x + (size_t)i * bytes, w, bytes, PIXELS, vectors, counts);
+        } else {
+            lut_counts(t, x + (size_t)i * bytes, w, bytes, 1, vectors, counts);
+        }
+        for (uint32_t j = 0; j < m; j++) {
+            for (uint32_t v = 0; v < vectors; v++) {
+                finish(p, io, first + i + j, c + v * LUT_LANES, counts[j][v]);
+            }
+        }
+        i += m;
+    }
+}
+
+uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params) {
+    return ebnn_dot_buffer_size(params);
+}
+
+ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
+    const ebnn_bconv_dot_params_t *p = params;
+    if (p->lanes != LUT_LANES || p->weight_kind != 1u) {
+        return EBNN_ERR_ARGUMENT;
+    }
+    const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
+    const uint32_t bytes = 4u * ebnn_dot_words(&p->dims);
+    const uint32_t padded = ((uint32_t)p->dims.out_c + 31u) & ~31u;
+    lut_t table;
+    make_table(&table);
+    for (uint32_t first = 0; first < pixels; first += p->block_pixels) {
+        const uint32_t n = pixels - first < p->block_pixels ? pixels - first : p->block_pixels;
+        ebnn_dot_gather(&p->dims, io->in[0], first, n, io->scratch);
+        uint32_t c = 0;
+        for (; c + 2u * LUT_LANES <= padded; c += 2u * LUT_LANES) {
+            lut_block(p, io, &table, io->scratch, first, n, bytes, c, 2);
+        }
+        if (c < padded) {
+            lut_block(p, io, &table, io->scratch, first, n, bytes, c, 1);
+        }
+    }
+    return EBNN_OK;
+}
