@@ -44,13 +44,14 @@ def test_rounding_and_sign() -> None:
 def test_weight_codes(name: str) -> None:
     quantizer, w = weight_quantizer(name, 6), weights().requires_grad_()
     real = quantizer(w)
-    codes, scale = quantizer.codes(w)
-    assert codes.dtype == "int8" and codes.shape == tuple(w.shape)
-    assert scale.dtype == "float64" and scale.shape == (6,) and (scale > 0).all()
-    assert set(codes.ravel().tolist()) <= set(CODES[quantizer.kind])
-    assert len(set(codes.ravel().tolist())) > 1
-    deployed = torch.from_numpy(codes).double() * torch.from_numpy(scale).view(-1, 1, 1, 1)
-    torch.testing.assert_close(real.double(), deployed, rtol=1e-6, atol=0.0)
+    deployed = torch.zeros_like(w, dtype=torch.float64)
+    for base in quantizer.bases(w):
+        assert base.codes.dtype == "int8" and base.codes.shape == tuple(w.shape)
+        assert base.scale.dtype == "float64" and base.scale.shape == (6,) and (base.scale >= 0).all()
+        assert set(base.codes.ravel().tolist()) <= set(CODES[base.kind])
+        assert len(set(base.codes.ravel().tolist())) > 1
+        deployed += torch.from_numpy(base.codes).double() * torch.from_numpy(base.scale).view(-1, 1, 1, 1)
+    torch.testing.assert_close(real.double(), deployed, rtol=1e-6, atol=1e-7)
     (real * torch.randn_like(real)).sum().backward()
     assert torch.isfinite(w.grad).all() and (w.grad != 0).any()
 
@@ -68,6 +69,26 @@ def test_twn_follows_its_formula() -> None:
     # delta = 0.7 * 0.825 = 0.5775; alpha = (1 + 2) / 2.
     assert codes.tolist() == [[0, 0, 1, -1]]
     assert scale.tolist() == pytest.approx([1.5])
+
+
+def test_ttq_follows_its_formula() -> None:
+    quantizer = weight_quantizer("ttq", 1)
+    with torch.no_grad():
+        quantizer.positive.fill_(3.0)
+        quantizer.negative.fill_(0.5)
+    w = torch.tensor([[2.0, 0.01, -1.0, -0.2]], requires_grad=True)
+    real = quantizer.eval()(w)
+    assert real.tolist() == [[3.0, 0.0, -0.5, -0.5]]
+    (real * torch.tensor([[1.0, 10.0, 100.0, 1000.0]])).sum().backward()
+    assert float(quantizer.positive.grad) == 1.0 and float(quantizer.negative.grad) == -1100.0
+    assert w.grad.tolist() == [[3.0, 10.0, 50.0, 500.0]]
+
+
+def test_two_bases_make_four_levels() -> None:
+    w = torch.tensor([[1.0, 0.2, -0.4, -2.0]])
+    # alpha1 = 0.9; residuals 0.1, -0.7, 0.5, -1.1; alpha2 = 0.6.
+    real = weight_quantizer("abc:2", 1)(w)
+    assert real.flatten().tolist() == pytest.approx([1.5, 0.3, -0.3, -1.5])
 
 
 def test_int8_weights_follow_their_formula() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
+from edgebnn.errors import ModelError
 from edgebnn.train.layers import Affine, BatchNorm, Conv2d, PReLU, RPReLU, Shift
-from edgebnn.train.quantizers import activation_quantizer
+from edgebnn.train.quantizers import ActivationQuantizer, activation_quantizer
 
 BEFORE: dict[str, Any] = {"affine": Affine, "shift": Shift, "none": None}
 AFTER: dict[str, Any] = {"prelu": PReLU, "rprelu": RPReLU, "none": None}
@@ -16,9 +18,9 @@ AFTER: dict[str, Any] = {"prelu": PReLU, "rprelu": RPReLU, "none": None}
 class ResidualBlock(nn.Module):
     """x -> [affine or shift] -> activation quantiser -> convolution -> batch norm -> [PReLU] -> + x.
 
-    The caller quantises the sum to s8. ``before`` and ``after`` are names in ``BEFORE`` and ``AFTER``;
-    "shift" with the act "sign" is RSign. Branches of INT8 weights are quantised to s8 before the
-    addition, as INT8 kernels need.
+    The caller quantises the sum to s8, with ``stream``. ``before`` and ``after`` are names in ``BEFORE``
+    and ``AFTER``; "shift" with the act "sign" is RSign. Branches of INT8 weights are quantised to s8
+    before the addition, as INT8 kernels need.
     """
 
     def __init__(
@@ -36,10 +38,17 @@ class ResidualBlock(nn.Module):
         self.conv = Conv2d(channels, channels, kernel, weight=weight, act=act, pad_mode=pad_mode)
         self.norm = BatchNorm(channels)
         self.after = AFTER[after](channels) if AFTER[after] else None
+        self.several = self.conv.weight_quantizer.kind == "sum"
+        if self.several and self.after is not None:
+            raise ModelError(
+                f"weights {weight!r} are a sum of bases: nothing may follow the batch norm but the sum"
+            )
         self.branch = activation_quantizer("int8") if self.conv.weight_quantizer.kind == "s8" else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, stream: ActivationQuantizer) -> Tensor:
         y = x if self.affine is None else self.affine(x)
+        if self.several:
+            return self._add_bases(x, y, stream)
         y = self.norm(self.conv(y))
         if self.after is not None:
             y = self.after(y)
@@ -49,9 +58,32 @@ class ResidualBlock(nn.Module):
             y = self.branch(y, unit)
         return x + y
 
-    def export_ir(self, b: Any, x: Any, name: str) -> Any:
+    def _add_bases(self, x: Tensor, y: Tensor, stream: ActivationQuantizer) -> Tensor:
+        gain, bias = (torch.from_numpy(v).to(x)[:, None, None] for v in self.norm.gain_and_bias())
+        if self.training:
+            result: Tensor = x + self.norm(self.conv(y))
+            with torch.no_grad():  # the range of the shortcut must hold the sums on the way too
+                for partial in self.conv.base_outputs(y)[:-1]:
+                    x, bias = x + gain * partial + bias, torch.zeros_like(bias)
+                    stream(x)
+            return result
+        partials = self.conv.base_outputs(y)
+        for partial in partials[:-1]:
+            x, bias = stream(x + (gain * partial + bias)), torch.zeros_like(bias)
+        return x + (gain * partials[-1] + bias)
+
+    def export_ir(self, b: Any, x: Any, name: str, stream: ActivationQuantizer) -> Any:
         """The sum, not yet quantised; ``name`` is that of the block."""
         y = x if self.affine is None else self.affine.export_ir(b, x)
+        if self.several:
+            gain, bias = self.norm.gain_and_bias()
+            values = self.conv.export_bases(b, y)
+            for i, value in enumerate(values):
+                value = b.affine(value, gain, bias if i == 0 else 0 * bias, name=f"{name}.norm{i}")
+                x = b.add(x, value, name=f"{name}.add{i}")
+                if i < len(values) - 1:
+                    x = stream.export_ir(b, x, name=f"{name}.base{i}.out")
+            return x
         y = self.norm.export_ir(b, self.conv.export_ir(b, y))
         if self.after is not None:
             y = self.after.export_ir(b, y)

@@ -89,7 +89,7 @@ class Cnn(Network):
         stem_unit = None if self.training else self.stem_norm.unit(self.stem.unit(self.input.scale))
         x = self.stream(self.stem_norm(self.stem(x)), stem_unit)
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x, self.stream)
             x = self.stream(self.relu(x) if i == len(self.blocks) - 1 else x)
         pixels = x.shape[2] * x.shape[3]
         x = self.pool_quant(self.pool(x), self.stream.scale() / pixels)
@@ -103,7 +103,7 @@ class Cnn(Network):
         x = self.stream.export_ir(b, x, name="stem.out")
         for i, block in enumerate(self.blocks):
             assert isinstance(block, ResidualBlock)
-            x = block.export_ir(b, x, name=f"blocks.{i}")
+            x = block.export_ir(b, x, f"blocks.{i}", self.stream)
             if i == len(self.blocks) - 1:
                 x = self.relu.export_ir(b, x)
             x = self.stream.export_ir(b, x, name=f"blocks.{i}.out")

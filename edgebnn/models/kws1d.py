@@ -66,7 +66,7 @@ class Kws1d(Network):
         stem_unit = None if self.training else self.stem_norm.unit(self.stem.unit(self.input.scale))
         x = self.stream(self.stem_norm(self.stem(x)), stem_unit)
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x, self.stream)
             if i == len(self.blocks) - 1:
                 x = self.relu(x)
             x = self.stream(x)
@@ -82,7 +82,7 @@ class Kws1d(Network):
         x = self.stream.export_ir(b, x, name="stem.out")
         for i, block in enumerate(self.blocks):
             assert isinstance(block, ResidualBlock)
-            x = block.export_ir(b, x, name=f"blocks.{i}")
+            x = block.export_ir(b, x, f"blocks.{i}", self.stream)
             if i == len(self.blocks) - 1:
                 x = self.relu.export_ir(b, x)
             x = self.stream.export_ir(b, x, name=f"blocks.{i}.out")

@@ -120,33 +120,61 @@ class Conv2d(nn.Module):
             raise UsageError("padding with +1 needs a b1 input", hint="use act='sign' or pad_mode='zero'")
 
     def forward(self, x: Tensor) -> Tensor:
+        y = self._convolve(self._padded(x), self.weight_quantizer(self.weight))
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def base_outputs(self, x: Tensor) -> list[Tensor]:
+        """Outputs of the weights' bases, without bias; their sum is the convolution."""
+        x = self._padded(x)
+        outputs = []
+        for base in self.weight_quantizer.bases(self.weight):
+            scale = torch.from_numpy(base.scale).to(x)
+            codes = torch.from_numpy(base.codes).to(x)
+            outputs.append(self._convolve(x, codes) * scale[:, None, None])
+        return outputs
+
+    def _padded(self, x: Tensor) -> Tensor:
         if self.act is not None:
             x = self.act(x)
         if any(self.pads):
             top, bottom, left, right = self.pads
             value = float(self.act.scale()) if self.act is not None and self.pad_mode == "one" else 0.0
             x = F.pad(x, (left, right, top, bottom), value=value)
-        y = _conv2d(x, self.weight_quantizer(self.weight), self.stride, self.dilation, self.groups)
-        return y if self.bias is None else y + self.bias[:, None, None]
+        return x
+
+    def _convolve(self, x: Tensor, w: Tensor) -> Tensor:
+        return _conv2d(x, w, self.stride, self.dilation, self.groups)
 
     def export_ir(self, b: Any, x: Any) -> Any:
+        outputs = self.export_bases(b, x)
+        if len(outputs) > 1:
+            raise ModelError(
+                f"layer {self.name}: weights are a sum of {len(outputs)} bases, which needs a shortcut",
+                hint="use such quantisers in residual blocks, or one of a single base",
+            )
+        return outputs[0] if self.bias is None else _export_bias(b, outputs[0], self.bias, self.name)
+
+    def export_bases(self, b: Any, x: Any) -> list[Any]:
+        """Appends one convolution for each base of the weights, without bias; returns their values."""
         _check_deployable(self, self.name)
         if self.act is not None:
             x = self.act.export_ir(b, x)
-        codes, scale = self.weight_quantizer.codes(self.weight)
-        x = b.conv(
-            x,
-            np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
-            scale,
-            self.weight_quantizer.kind,
-            stride=self.stride,
-            pads=self.pads,
-            pad_mode=self.pad_mode,
-            dilation=self.dilation,
-            groups=self.groups,
-            name=self.name,
-        )
-        return x if self.bias is None else _export_bias(b, x, self.bias, self.name)
+        bases = self.weight_quantizer.bases(self.weight)
+        return [
+            b.conv(
+                x,
+                np.ascontiguousarray(base.codes.transpose(0, 2, 3, 1)),
+                base.scale,
+                base.kind,
+                stride=self.stride,
+                pads=self.pads,
+                pad_mode=self.pad_mode,
+                dilation=self.dilation,
+                groups=self.groups,
+                name=self.name if len(bases) == 1 else f"{self.name}.base{i}",
+            )
+            for i, base in enumerate(bases)
+        ]
 
     def unit(self, input_scale: Tensor | float) -> Tensor:
         """What one step of the integer accumulator is worth, per output channel [out_c]."""

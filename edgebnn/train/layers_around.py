@@ -28,10 +28,14 @@ class BatchNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         return unit * (self.weight / torch.sqrt(self.running_var + self.eps)).abs()
 
-    def export_ir(self, b: Any, x: Any) -> Any:
+    def gain_and_bias(self) -> tuple[np.ndarray, np.ndarray]:
+        """Gain and bias [channels] at inference, float64."""
         mean, var = float64(self.running_mean), float64(self.running_var)
         gain = float64(self.weight) / np.sqrt(var + self.eps)
-        return b.affine(x, gain, float64(self.bias) - mean * gain, name=self.name)
+        return gain, float64(self.bias) - mean * gain
+
+    def export_ir(self, b: Any, x: Any) -> Any:
+        return b.affine(x, *self.gain_and_bias(), name=self.name)
 
 
 class Affine(nn.Module):

@@ -24,6 +24,7 @@ from edgebnn.train.quantizers.activations_sign import (
 from edgebnn.train.quantizers.activations_unsigned import DoReFaActivation, Hwgq, Lsq, Pact
 from edgebnn.train.quantizers.base import ActivationQuantizer, WeightQuantizer
 from edgebnn.train.quantizers.weights import FloatWeights, IntWeights, PowerOfTwo
+from edgebnn.train.quantizers.weights_bases import Abc, Salient, Ttq
 from edgebnn.train.quantizers.weights_binary import Binary, BitNet, IrNet, LearnedScale, Xnor
 from edgebnn.train.quantizers.weights_planes import BitNet158, DoReFa, LsqWeights, Twn
 
@@ -48,6 +49,9 @@ WEIGHTS: dict[str, type[WeightQuantizer]] = {
     "bitnet": BitNet,
     "twn": Twn,
     "bitnet158": BitNet158,
+    "ttq": Ttq,
+    "abc": Abc,
+    "billm": Salient,
     "dorefa": DoReFa,
     "lsq": LsqWeights,
     "int": IntWeights,

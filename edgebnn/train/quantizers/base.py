@@ -7,6 +7,7 @@ semantics.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -136,12 +137,23 @@ def like_channels(scale: Tensor, w: Tensor) -> Tensor:
     return scale.reshape(-1, *([1] * (w.dim() - 1)))
 
 
+@dataclass(frozen=True)
+class Base:
+    """Deployed weights: ``kind`` "s8", "binary", "ternary" or "two_plane"; int8 codes; float64 scale
+    [out_c].
+    """
+
+    kind: str
+    codes: npt.NDArray[np.int8]
+    scale: npt.NDArray[np.float64]
+
+
 class WeightQuantizer(nn.Module):
     """Base of the weight quantisers: latent float weights in, codes times one scale per output channel out.
 
-    ``kind`` is what the weights are on the device: "s8", "binary", "ternary", "two_plane" or "float" (not
-    deployable). ``latent_clip``: after each optimiser step the latent weights are clipped to +- this;
-    None leaves them.
+    ``kind`` is what the weights are on the device: "s8", "binary", "ternary", "two_plane", "sum" (of
+    several bases) or "float" (not deployable). ``latent_clip``: after each optimiser step the latent
+    weights are clipped to +- this; None leaves them.
     """
 
     kind = "float"
@@ -167,6 +179,10 @@ class WeightQuantizer(nn.Module):
         codes, scale = self.quantize(w)
         scale = scale.reshape(-1).to(torch.float64)
         return codes.to(torch.int8).cpu().numpy(), scale.expand(w.shape[0]).cpu().numpy().copy()
+
+    def bases(self, w: Tensor) -> list[Base]:
+        """What is deployed; the weights are the sum of the bases, which is one for most quantisers."""
+        return [Base(self.kind, *self.codes(w))]
 
     def compact(self, w: Tensor) -> Tensor:
         """Smallest tensor that ``load_state_dict`` takes for ``w`` and that quantises to the same codes
