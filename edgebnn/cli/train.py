@@ -44,6 +44,13 @@ def train() -> None:
     show_default=True,
     help="Weight quantiser of kws1d's blocks, such as binary or twn.",
 )
+@click.option(
+    "--recipe",
+    default="plain",
+    show_default=True,
+    metavar="NAME",
+    help="plain, two-stage (activations, then weights) or progressive (FP32, INT8, INT4, ternary, then --weight).",
+)
 @click.option("--epochs", type=click.IntRange(1), default=45, show_default=True)
 @click.option(
     "--mixup", type=click.FloatRange(0, 0.5), default=0.3, show_default=True, help="Largest share mixed in."
@@ -73,6 +80,7 @@ def kws(
     bits: str,
     act: str | None,
     weight: str,
+    recipe: str,
     epochs: int,
     mixup: float,
     weight_decay: float,
@@ -95,16 +103,17 @@ def kws(
     from edgebnn.train import reproducible
     from edgebnn.train.kws import load_kws
     from edgebnn.train.loop import TrainConfig
-    from edgebnn.train.session import fit
+    from edgebnn.train.recipes import fit_recipe, stages
 
     _check_out(out)
-    arch = {
+    arch: dict[str, Any] = {
         "kws1d": {"name": "kws1d", "channels": width, "weight": weight, "act": act or BITS[bits]},
-        "dscnn": {"name": "dscnn", "channels": width},
+        "dscnn": {"name": "dscnn", "channels": width, "weight": "float", "act": "float"},
         "dscnn-int8": {"name": "dscnn", "channels": width, "weight": "int8", "act": "int8:unsigned"},
     }[model]
     reproducible.seed(seed, threads)
-    network = build(arch)
+    build(arch)  # refuses bad names before any work is done
+    stages(recipe, arch["weight"], arch["act"])
     learn_from = [load(Path(name)).network for name in teachers if name not in ("auto", "none")]
     with _Progress() as progress:
         features = load_kws(data, progress.prepare)
@@ -119,7 +128,18 @@ def kws(
             mixup=mixup,
             weight_decay=weight_decay,
         )
-        metrics = fit(network, features, config, out, learn_from, MfccConfig().to_dict(), resume, progress)
+        network, metrics = fit_recipe(
+            recipe,
+            build,
+            arch,
+            features,
+            config,
+            out,
+            learn_from,
+            MfccConfig().to_dict(),
+            resume,
+            progress,
+        )
     _report(network, out, metrics, as_json)
 
 
@@ -128,6 +148,13 @@ def kws(
 @click.option("--width", type=click.IntRange(1, 1024), default=32, show_default=True, help="Channels.")
 @click.option("--weight", default="binary", show_default=True, help="Weight quantiser of the blocks.")
 @click.option("--act", default="lsq:2", show_default=True, help="Activation quantiser of the blocks.")
+@click.option(
+    "--recipe",
+    default="plain",
+    show_default=True,
+    metavar="NAME",
+    help="plain, two-stage (activations, then weights) or progressive (FP32, INT8, INT4, ternary, then --weight).",
+)
 @click.option("--epochs", type=click.IntRange(1), default=12, show_default=True)
 @click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
@@ -140,6 +167,7 @@ def digits(
     width: int,
     weight: str,
     act: str,
+    recipe: str,
     epochs: int,
     batch_size: int,
     lr: float,
@@ -153,15 +181,17 @@ def digits(
     from edgebnn.train import reproducible
     from edgebnn.train.digits import load_digits
     from edgebnn.train.loop import TrainConfig
-    from edgebnn.train.session import fit
+    from edgebnn.train.recipes import fit_recipe
 
     _check_out(out)
     reproducible.seed(seed, threads)
-    network = build({"name": "cnn", "channels": width, "weight": weight, "act": act})
+    arch = {"name": "cnn", "channels": width, "weight": weight, "act": act}
     features = load_digits()
     config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     with _Progress() as progress:
-        metrics = fit(network, features, config, out, resume=resume, observer=progress)
+        network, metrics = fit_recipe(
+            recipe, build, arch, features, config, out, resume=resume, observer=progress
+        )
     _report(network, out, metrics, as_json)
 
 
