@@ -20,7 +20,9 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
 #: source folders and kernels.def ISA names built for this machine
 FOLDERS = (
-    ["portable", "core", "cortex_m"] + (["avx2", "avx512"] if X86 else []) + (["neon"] if AARCH64 else [])
+    ["portable", "core", "cortex_m0", "cortex_m"]
+    + (["avx2", "avx512"] if X86 else [])
+    + (["neon"] if AARCH64 else [])
 )
 ISAS = (
     ["portable", "word64", "cortex_m0", "cortex_m4"]

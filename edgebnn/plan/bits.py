@@ -9,6 +9,9 @@ from edgebnn.plan.types import Candidate, Choice, Context
 
 BLOCK_BUDGETS = (None, 8192, 4096)
 
+#: Cost relative to the Cortex-M4's kernels.
+SLOWER = {"portable": 1.7, "cortex_m0": 1.4, "cortex_m4": 1.0}
+
 
 def bits_cost(packed: Packed, kernel: str) -> float:
     """Estimated Cortex-M4 cycles: planes added, sums finished, planes built, lists built (fitted to the estimator)."""
@@ -19,7 +22,7 @@ def bits_cost(packed: Packed, kernel: str) -> float:
     entries = {1: k, 2: k / 2, 3: k}[p["way"]]
     per_group = words * (7.8 * entries + {1: 900.0, 2: 180.0, 3: 200.0}[p["way"]])
     build = {1: 10.0, 2: 3.5, 3: 6.0}[p["way"]] * k if p["lists"] is None else 0.0
-    slow = 1.0 if kernel.endswith("cortex_m4") else 1.7
+    slow = SLOWER[kernel.rpartition("__")[2]]
     return slow * (p["groups"] * (per_group + build) + 8.0 * k * words + 2000.0)
 
 
@@ -70,7 +73,7 @@ def _propose_dense(c: Context, kernel: str) -> list[Choice] | str:
         return packed.reason
     words = -(-out.channels // 32)
     cost = 150.0 + source.elements * (1.4 + 3.0 + 4.3 * words) + 150.0 * words
-    cost *= 1.0 if kernel.endswith("cortex_m4") else 1.8
+    cost *= SLOWER[kernel.rpartition("__")[2]]
     return [Choice(kernel, ("nhwc",), ("nhwc",), cost, lambda: packed.params, packed.flash, packed.scratch)]
 
 
@@ -88,4 +91,6 @@ def _dense_candidate(isa: str) -> Candidate:
     return Candidate(f"dense on channel lanes {isa}", ("bconv2d",), isa, propose)
 
 
-CANDIDATES = tuple(make(isa) for isa in ("portable", "cortex_m4") for make in (_candidate, _dense_candidate))
+CANDIDATES = tuple(
+    make(isa) for isa in ("portable", "cortex_m0", "cortex_m4") for make in (_candidate, _dense_candidate)
+)
