@@ -94,7 +94,7 @@ def test_scratch_is_what_the_kernel_asks_for(symbol: str) -> None:
             params = fill_struct(ffi, kernels()[symbol].struct, choice.pack(), keep)
             assert getattr(lib, f"{symbol}_get_buffer_size")(params) == choice.scratch
             kept += 1
-    assert kept >= 8
+    assert kept >= 5
 
 
 def test_lists_hold_every_weight_once() -> None:

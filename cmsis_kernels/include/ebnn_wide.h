@@ -68,6 +68,20 @@ typedef struct {
     uint8_t lanes;            /* that the weights were packed for; 32: the lookup kernel, bytes for words */
 } ebnn_bconv_dot_params_t;
 
+/* Low-bit weights and s8 activations, EBNN_NHWC to EBNN_NHWC (any epilogue, one output). Weights are 2-bit numbers u:
+ * binary w = 2 u - 1, ternary w = u - 1, two-plane w = 2 u - 3. Rows of K products, filled up with x = 0 to a multiple
+ * of 128, four output channels side by side: byte b of a block of 32 holds the products b, b + 32, b + 64, b + 96 in
+ * bits 0-1, 2-3, 4-5, 6-7. acc = gain * sum(u * x) - minus * sum(x) + offset[c], x as stored, the zero point outside. */
+typedef struct {
+    ebnn_conv_dims_t dims;
+    const uint8_t *weights; /* [ceil(out_c / 4)][row / 128][4][32] */
+    const int32_t *offset;  /* [out_c]: zero point times the sum of the weights, negated */
+    ebnn_epilogue_t epilogue;
+    int32_t gain, minus;
+    int32_t zero_point;
+    uint32_t row; /* K rounded up to 128 */
+} ebnn_bconv_s8_wide_params_t;
+
 /* s8 convolution and dense with 16-bit products, numerics of ebnn_conv_s8_params_t. Weights are widened to 16
  * bits and each output channel's are filled up with zeros to `row` of them, a multiple of 32. */
 typedef struct {
@@ -92,6 +106,7 @@ uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx512_get_buffer_size(const void *params);

@@ -1,10 +1,11 @@
-"""Candidates of the s8 kernels for SIMD lanes (ebnn_wide.h): convolution, dense and depthwise layers."""
+"""Candidates of the kernels with s8 activations for SIMD lanes (ebnn_wide.h): convolution, dense and depthwise layers
+with s8 weights, and low-bit weights."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edgebnn.plan.geometry import params_bytes
+from edgebnn.plan.geometry import conv_dims, epilogue, params_bytes
 from edgebnn.plan.portable import conv_s8_params
 from edgebnn.plan.types import Candidate, Choice, Context, Params
 
@@ -73,4 +74,42 @@ def _candidates(isa: str) -> tuple[Candidate, ...]:
     )
 
 
-CANDIDATES = tuple(candidate for isa in PER_MAC for candidate in _candidates(isa))
+def pack_low_bit(c: Context) -> Params:
+    """Fields of ebnn_bconv_s8_wide_params_t: 2-bit weights, four output channels side by side."""
+    codes, kind = c.op.attrs["weights"], c.op.attrs["weight_kind"]
+    gain, minus = {"binary": (2, 1), "ternary": (1, 1), "two_plane": (2, 3)}[kind]
+    rows = codes.reshape(codes.shape[0], -1).astype(np.int64)
+    row = -(-rows.shape[1] // 128) * 128
+    u = np.zeros((-(-rows.shape[0] // 4) * 4, row), np.uint8)
+    u[: rows.shape[0], : rows.shape[1]] = (rows + minus) // gain
+    parts = u.reshape(-1, 4, row // 128, 4, 32).transpose(0, 2, 1, 3, 4)  # group, block, channel, part, byte
+    shifts = np.array([0, 2, 4, 6], np.uint8)[:, None]
+    return {
+        "dims": conv_dims(c.op, c.inputs[0], c.outputs[0]),
+        "weights": np.ascontiguousarray(np.bitwise_or.reduce(parts << shifts, axis=3)),
+        "offset": (-c.inputs[0].zero_point * rows.sum(axis=1)).astype(np.int32),
+        "epilogue": epilogue(c),
+        "gain": gain,
+        "minus": minus,
+        "zero_point": c.inputs[0].zero_point,
+        "row": row,
+    }
+
+
+def _low_bit(c: Context) -> list[Choice] | str:
+    if c.inputs[0].dtype != "s8":
+        return "takes s8 activations"
+    if len(c.outputs) > 1:
+        return "no second output"
+    params = pack_low_bit(c)
+    cost = c.outputs[0].pixels * params["row"] * (0.06 * c.outputs[0].channels + 0.2)
+    layouts = ("nhwc",) * len(c.inputs)
+    kernel = "ebnn_bconv2d_s8_wide__avx2"
+    cost += 10.0 * c.outputs[0].elements
+    return [Choice(kernel, layouts, ("nhwc",), cost, lambda: params, params_bytes(params), params["row"])]
+
+
+CANDIDATES = (
+    Candidate("2-bit weights avx2", ("bconv2d",), "avx2", _low_bit),
+    *(candidate for isa in PER_MAC for candidate in _candidates(isa)),
+)

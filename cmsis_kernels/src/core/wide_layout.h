@@ -13,16 +13,17 @@
 
 #define EBNN_TILES 16u /* transposed at once: one word of each makes a row */
 
+/* One word of every tile; the compiler splits it into what the instruction set has. */
+typedef uint32_t ebnn_tile_row_t __attribute__((vector_size(4u * EBNN_TILES)));
+
 /* Bit i of word k becomes bit k of word i, in every tile. */
-static inline void ebnn_wide_transpose(uint32_t (*m)[EBNN_TILES]) {
+static inline void ebnn_wide_transpose(ebnn_tile_row_t *m) {
     uint32_t mask = 0x0000FFFFu;
     for (uint32_t j = 16; j != 0u; j >>= 1, mask ^= mask << j) {
         for (uint32_t k = 0; k < 32u; k = ((k | j) + 1u) & ~j) {
-            for (uint32_t n = 0; n < EBNN_TILES; n++) {
-                const uint32_t t = ((m[k][n] >> j) ^ m[k | j][n]) & mask;
-                m[k][n] ^= t << j;
-                m[k | j][n] ^= t;
-            }
+            const ebnn_tile_row_t t = ((m[k] >> j) ^ m[k | j]) & mask;
+            m[k] ^= t << j;
+            m[k | j] ^= t;
         }
     }
 }
@@ -31,7 +32,7 @@ static inline void ebnn_wide_transpose(uint32_t (*m)[EBNN_TILES]) {
  * first channel and word on; pixels: [32 * tiles][pixel_words]. */
 static inline void ebnn_wide_tiles(const uint32_t *in, uint32_t *out, int to_planes, uint32_t words,
                                    uint32_t tiles, uint32_t channels, uint32_t pixels, uint32_t pixel_words) {
-    uint32_t m[32][EBNN_TILES];
+    ebnn_tile_row_t m[32];
     if (tiles < EBNN_TILES || pixels < 32u * EBNN_TILES || channels < 32u) {
         memset(m, 0, sizeof m);
     }
@@ -45,13 +46,13 @@ static inline void ebnn_wide_tiles(const uint32_t *in, uint32_t *out, int to_pla
         }
     } else {
         for (uint32_t i = 0; i < channels; i++) {
-            memcpy(m[i], in + (size_t)i * words, 4u * tiles);
+            memcpy(&m[i], in + (size_t)i * words, 4u * tiles);
         }
     }
     ebnn_wide_transpose(m);
     if (to_planes) {
         for (uint32_t i = 0; i < channels; i++) {
-            memcpy(out + (size_t)i * words, m[i], 4u * tiles);
+            memcpy(out + (size_t)i * words, &m[i], 4u * tiles);
         }
         return;
     }
