@@ -101,9 +101,10 @@ def low_bit(
             attrs["threshold"] = rng.integers(-spread, spread + 1, out_c).astype(np.int32)
         elif out == "s8":
             attrs |= {
-                "mul": rng.integers(500, 1500, out_c).astype(np.int16),
-                "add": rng.integers(-9999, 9999, out_c).astype(np.int32),
-                "shift": 10,
+                # shift 16 is what the converter emits for layers of this size and gain
+                "mul": rng.integers(4000, 12000, out_c).astype(np.int16),
+                "add": rng.integers(-600_000, 600_000, out_c).astype(np.int32),
+                "shift": 16,
                 "act_min": -128,
                 "act_max": 127,
             }
@@ -120,9 +121,9 @@ def block(size: tuple[int, int, int], kernel: tuple[int, int]) -> Callable[[Rng]
     def build(rng: Rng) -> Graph:
         graph = low_bit(size, size[2], kernel, "u2", out="s8")(rng)
         quantize = {
-            "mul": rng.integers(200, 900, size[2]).astype(np.int16),
-            "add": rng.integers(0, 9999, size[2]).astype(np.int32),
-            "shift": 14,
+            "mul": rng.integers(800, 3600, size[2]).astype(np.int16),  # the converter's shift: 16
+            "add": rng.integers(0, 40_000, size[2]).astype(np.int32),
+            "shift": 16,
         }
         ops = [*graph.ops, Op("next", "quantize", ("out",), ("bits",), quantize)]
         return _chain(ops, {**graph.tensors, "bits": TensorType((1, 1, 1), "u2")})

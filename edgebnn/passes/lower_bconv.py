@@ -17,20 +17,24 @@ from edgebnn.passes.rewrite import fail
 
 MAX_SHIFT = 24
 HIGHEST_ERROR = 0.5  # output codes, from rounding mul to an integer
+HALF_SHIFT = 16  # cheapest: kernels take the upper halves of two products with one instruction
+HALF_SHIFT_LIMIT = 4096  # accumulators up to here lose at most 2^-5 output codes at that shift
 
 
 def integer_affine(
     gain: np.ndarray, offset: np.ndarray, acc_limit: np.ndarray, rounded: bool = True
 ) -> tuple[np.ndarray, np.ndarray, int] | None:
     """(mul int16, add int32, shift) with (acc * mul + add) >> shift = floor(gain * acc + offset + 0.5) up to
-    HIGHEST_ERROR, for |acc| <= acc_limit, with the largest shift that fits; None if none does. Several rows share the
-    shift. ``rounded`` False leaves out the 0.5, and the error is for the caller to judge.
+    HIGHEST_ERROR, for |acc| <= acc_limit, with shift 16 where it fits and its error is at most 2^-5, else the largest
+    shift that fits; None if none does. Several rows share the shift. ``rounded`` False leaves out the 0.5 and takes the
+    largest shift, and the error is for the caller to judge.
 
     Offsets that no accumulator can bring back into the output's range are shortened: the result saturates either way.
     """
     reach = np.abs(gain) * acc_limit
     offset = np.clip(offset, -(SATURATED + reach), SATURATED + reach)
-    for shift in range(MAX_SHIFT, -1, -1):
+    narrow = rounded and np.max(acc_limit) <= HALF_SHIFT_LIMIT
+    for shift in range(HALF_SHIFT if narrow else MAX_SHIFT, -1, -1):
         mul = np.floor(gain * 2.0**shift + 0.5)
         add = np.floor(offset * 2.0**shift + 0.5) + (2 ** (shift - 1) if shift and rounded else 0)
         if np.abs(mul).max() <= 32767 and (np.abs(mul) * acc_limit + np.abs(add)).max() < LIMIT:

@@ -313,7 +313,7 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
     shift = int(following["shift"])
     largest = int((max(-low, high) * np.abs(mul) + np.abs(add)).max())
     if following.get("b1"):
-        shift = max(0, largest.bit_length() - 15)
+        shift = 16 if largest + 2**16 < 2**31 else largest.bit_length() - 15
         mul, add = -mul, -add + 2**shift - 1
         largest += 2**shift
     return {

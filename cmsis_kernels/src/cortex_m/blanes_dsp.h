@@ -16,26 +16,26 @@
 
 #if EBNN_ARM_DSP
 
-#define EBNN_OP2_(name, text)                                                                                          \
-    static inline uint32_t name(uint32_t a, uint32_t b) {                                                              \
-        uint32_t r;                                                                                                    \
-        __asm__(text : "=r"(r) : "r"(a), "r"(b));                                                                      \
-        return r;                                                                                                      \
+#define EBNN_OP2_(name, text)                                                                                \
+    static inline uint32_t name(uint32_t a, uint32_t b) {                                                    \
+        uint32_t r;                                                                                          \
+        __asm__(text : "=r"(r) : "r"(a), "r"(b));                                                            \
+        return r;                                                                                            \
     }
-#define EBNN_OP1_(name, text)                                                                                          \
-    static inline uint32_t name(uint32_t a) {                                                                          \
-        uint32_t r;                                                                                                    \
-        __asm__(text : "=r"(r) : "r"(a));                                                                              \
-        return r;                                                                                                      \
+#define EBNN_OP1_(name, text)                                                                                \
+    static inline uint32_t name(uint32_t a) {                                                                \
+        uint32_t r;                                                                                          \
+        __asm__(text : "=r"(r) : "r"(a));                                                                    \
+        return r;                                                                                            \
     }
 
 #else
 
-#define EBNN_TWIN2_(name, low, high)                                                                                   \
-    static inline uint32_t name(uint32_t a, uint32_t b) {                                                              \
-        return ebnn_halves_(low, high);                                                                                \
+#define EBNN_TWIN2_(name, low, high)                                                                         \
+    static inline uint32_t name(uint32_t a, uint32_t b) {                                                    \
+        return ebnn_halves_(low, high);                                                                      \
     }
-#define EBNN_LOW_(v) ((int16_t)((v) & 0xFFFFu))
+#define EBNN_LOW_(v) ((int16_t)((v)&0xFFFFu))
 #define EBNN_HIGH_(v) ((int16_t)((v) >> 16))
 
 #endif
@@ -68,26 +68,24 @@ static inline uint32_t bl_uxtb16_ror8(uint32_t a) {
 }
 #endif
 
-/* Low or high half of a times the low half of b, plus c. */
+/* Low (b) or high (t) half of a times low or high half of b, plus c. */
 #if EBNN_ARM_DSP
-static inline int32_t bl_smlabb(uint32_t a, int32_t b, int32_t c) {
-    int32_t r;
-    __asm__("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
-    return r;
-}
-static inline int32_t bl_smlatb(uint32_t a, int32_t b, int32_t c) {
-    int32_t r;
-    __asm__("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
-    return r;
-}
+#define EBNN_SMLA_(halves, a_half, b_half)                                                                   \
+    static inline int32_t bl_smla##halves(uint32_t a, int32_t b, int32_t c) {                                \
+        int32_t r;                                                                                           \
+        __asm__("smla" #halves " %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));                        \
+        return r;                                                                                            \
+    }
 #else
-static inline int32_t bl_smlabb(uint32_t a, int32_t b, int32_t c) {
-    return (int32_t)((uint32_t)(EBNN_LOW_(a) * (int16_t)b) + (uint32_t)c);
-}
-static inline int32_t bl_smlatb(uint32_t a, int32_t b, int32_t c) {
-    return (int32_t)((uint32_t)(EBNN_HIGH_(a) * (int16_t)b) + (uint32_t)c);
-}
+#define EBNN_SMLA_(halves, a_half, b_half)                                                                   \
+    static inline int32_t bl_smla##halves(uint32_t a, int32_t b, int32_t c) {                                \
+        return (int32_t)((uint32_t)(a_half(a) * b_half((uint32_t)b)) + (uint32_t)c);                         \
+    }
 #endif
+EBNN_SMLA_(bb, EBNN_LOW_, EBNN_LOW_)
+EBNN_SMLA_(tb, EBNN_HIGH_, EBNN_LOW_)
+EBNN_SMLA_(bt, EBNN_LOW_, EBNN_HIGH_)
+EBNN_SMLA_(tt, EBNN_HIGH_, EBNN_HIGH_)
 
 /* Both signed halves clamped to 0 .. 2^bits - 1; bits: a literal. */
 #if EBNN_ARM_DSP
@@ -101,12 +99,12 @@ static inline uint32_t ebnn_usat16_(uint32_t v, int32_t top) {
 #define EBNN_USAT16(v, bits) ((v) = ebnn_usat16_((v), (1 << (bits)) - 1))
 #endif
 
-#define BL_USAT16X4(a, b, c, d, bits)                                                                                  \
-    do {                                                                                                               \
-        EBNN_USAT16(a, bits);                                                                                          \
-        EBNN_USAT16(b, bits);                                                                                          \
-        EBNN_USAT16(c, bits);                                                                                          \
-        EBNN_USAT16(d, bits);                                                                                          \
+#define BL_USAT16X4(a, b, c, d, bits)                                                                        \
+    do {                                                                                                     \
+        EBNN_USAT16(a, bits);                                                                                \
+        EBNN_USAT16(b, bits);                                                                                \
+        EBNN_USAT16(c, bits);                                                                                \
+        EBNN_USAT16(d, bits);                                                                                \
     } while (0)
 
 #endif

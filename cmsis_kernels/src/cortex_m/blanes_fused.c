@@ -1,6 +1,6 @@
 /*
- * Epilogue of the lanes kernel with the DSP extension: class sums of a pass -> s8 outputs and the next layer's codes,
- * two pixels an instruction where the arithmetic allows it.
+ * Epilogue of the lanes kernel with the DSP extension: class sums of a pass -> s8 outputs and the next
+ * layer's codes, two pixels an instruction where the arithmetic allows it.
  *
  * Eight pixels are four words of two 16-bit halves: A = 0 4, B = 2 6, C = 1 5, D = 3 7 (lanes.h).
  *
@@ -28,20 +28,21 @@ BL_INLINE void add_classes(const uint32_t *c, uint32_t bias, uint32_t *t) {
 #define NEXT_CHUNK (sizeof(ebnn_lanes_sums_t) / sizeof(uint32_t))
 
 /* c = the class sums of two pixels over all chunks; first and then: how a chunk's word gives or adds them. */
-#define GATHER(chunks, w, first, then)                                                                                 \
-    for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                                      \
-        const uint32_t v = (w)[4u * j];                                                                                \
-        c[j] = first;                                                                                                  \
-    }                                                                                                                  \
-    for (uint32_t i = 1; i < (chunks); i++) {                                                                          \
-        for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                                  \
-            const uint32_t v = (w)[i * NEXT_CHUNK + 4u * j];                                                           \
-            c[j] = then;                                                                                               \
-        }                                                                                                              \
+#define GATHER(chunks, w, first, then)                                                                       \
+    for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                            \
+        const uint32_t v = (w)[4u * j];                                                                      \
+        c[j] = first;                                                                                        \
+    }                                                                                                        \
+    for (uint32_t i = 1; i < (chunks); i++) {                                                                \
+        for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                        \
+            const uint32_t v = (w)[i * NEXT_CHUNK + 4u * j];                                                 \
+            c[j] = then;                                                                                     \
+        }                                                                                                    \
     }
 
 /* The totals of eight pixels (of the first only where only_first); w: the first of their words of class 0. */
-BL_INLINE void totals_of(uint32_t chunks, uint32_t field_bits, const uint32_t *w, int only_first, totals_t *t) {
+BL_INLINE void totals_of(uint32_t chunks, uint32_t field_bits, const uint32_t *w, int only_first,
+                         totals_t *t) {
     const uint32_t bias = chunks * EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
     uint32_t c[8];
     if (field_bits == 8u) {
@@ -93,6 +94,15 @@ BL_INLINE uint32_t affine2(uint32_t d, int32_t mul, int32_t add, uint32_t shift)
     return ebnn_pkhbt16((uint32_t)(low >> shift), (uint32_t)(high >> shift));
 }
 
+/* The same with a shift of 16, by the low or the high half of muls. */
+BL_INLINE uint32_t map_low(uint32_t d, int32_t muls, int32_t add) {
+    return ebnn_pkhtb16((uint32_t)bl_smlabb(d, muls, add), (uint32_t)bl_smlatb(d, muls, add));
+}
+
+BL_INLINE uint32_t map_high(uint32_t d, int32_t muls, int32_t add) {
+    return ebnn_pkhtb16((uint32_t)bl_smlabt(d, muls, add), (uint32_t)bl_smlatt(d, muls, add));
+}
+
 BL_INLINE int32_t pick(int32_t t, int32_t u, uint32_t combine) {
     const int take_u = combine == 1u ? u > t : u < t;
     return take_u ? u : t;
@@ -130,60 +140,100 @@ BL_INLINE uint32_t codes8(const channel_t *c, const uint32_t *y) {
     return a | (e << 4) | (b << 8) | (f << 12);
 }
 
-/* n pixels of one channel; residual and next: NULL where has_residual, has_next is 0. */
-BL_INLINE void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane, uint8_t *out,
-                       const uint8_t *residual, uint32_t *next, int has_residual, int has_next) {
-    for (; n >= 8u; n -= 8u, t++) {
-        const uint32_t *d = t->half[plane];
-        uint32_t y0 = outputs2(c, d[0]), y1 = outputs2(c, d[1]), y2 = outputs2(c, d[2]), y3 = outputs2(c, d[3]);
-        if (has_residual) {
-            const uint32_t r0 = ebnn_load32(residual), r1 = ebnn_load32(residual + 4);
-            const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
-            y0 = ebnn_sxtab16(y0, p0);
-            y2 = ebnn_sxtab16_ror8(y2, p0);
-            y1 = ebnn_sxtab16(y1, p1);
-            y3 = ebnn_sxtab16_ror8(y3, p1);
-            residual += 8;
-        }
-        BL_USAT16X4(y0, y1, y2, y3, 8);
-        const uint32_t e = y0 | (y2 << 8), f = y1 | (y3 << 8);
-        ebnn_store32(out, ebnn_pkhbt16(e, f) ^ 0x80808080u);
-        ebnn_store32(out + 4, ebnn_pkhtb16(e, f) ^ 0x80808080u);
-        out += 8;
-        if (has_next) {
-            const uint32_t y[4] = {y0, y1, y2, y3};
-            *next++ = codes8(c, y);
-        }
-    }
-    if (n == 0u) {
-        return;
-    }
-    /* the last pixels, one by one: pixel i is half i / 4 of word (0 2 1 3)[i % 4] */
-    uint32_t y8[2] = {0, 0}, q8 = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t d = t->half[plane][((i & 1u) << 1) | ((i >> 1) & 1u)] >> (16u * (i / 4u));
-        uint32_t y = outputs2(c, d & 0xFFFFu);
-        if (has_residual) {
-            y = bl_sadd16(y, (uint32_t)(int32_t)((const int8_t *)residual)[i]);
-        }
-        EBNN_USAT16(y, 8);
-        y &= 0xFFFFu;
-        y8[i / 4u] |= (y ^ 0x80u) << (8u * (i & 3u));
-        if (has_next) {
-            const uint32_t y4[4] = {y, 0, 0, 0};
-            q8 |= (codes8(c, y4) & 15u) << (4u * i);
-        }
-    }
-    ebnn_store32(out, y8[0]);
+/* The first n of eight pixels, n = 1 .. 7: outputs behind them are 0. y: the outputs of pixels 0 .. 3 and 4
+ * .. 7. */
+static void put_tail(uint32_t n, const uint32_t *y, uint32_t q, uint8_t *out, uint32_t *next) {
+    const uint32_t bits = 8u * (n & 3u);
+    const uint32_t mask = (1u << bits) - 1u;
+    ebnn_store32(out, n < 4u ? y[0] & mask : y[0]);
     if (n > 4u) {
-        ebnn_store32(out + 4, y8[1]);
+        ebnn_store32(out + 4, y[1] & mask);
     }
-    if (has_next) {
-        *next = q8;
+    if (next != NULL) {
+        *next = q & ((1u << (4u * n)) - 1u);
     }
 }
 
-/* Narrows n stored outputs to act_min .. act_max; the bytes behind the last are 0 and stay 0 when 0 is inside. */
+/* The usual block, without tests inside: shortcut, shifts of 16, 2 bits a code. */
+static void channel_of_block(const channel_t *channel, uint32_t n, const totals_t *t, uint32_t plane,
+                             uint8_t *out, const uint8_t *residual, uint32_t *next) {
+    const int32_t add = channel->add, next_add = channel->next_add;
+    const int32_t muls = (int32_t)ebnn_pkhbt16((uint32_t)channel->mul, (uint32_t)channel->next_mul);
+    const uint32_t *d = t->half[plane];
+    for (;; d += sizeof *t / sizeof *d) {
+        uint32_t y0 = map_low(d[0], muls, add), y1 = map_low(d[1], muls, add);
+        uint32_t y2 = map_low(d[2], muls, add), y3 = map_low(d[3], muls, add);
+        const uint32_t r0 = ebnn_load32(residual), r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
+        const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
+        y0 = ebnn_sxtab16(y0, p0);
+        y2 = ebnn_sxtab16_ror8(y2, p0);
+        y1 = ebnn_sxtab16(y1, p1);
+        y3 = ebnn_sxtab16_ror8(y3, p1);
+        BL_USAT16X4(y0, y1, y2, y3, 8);
+        const uint32_t e = y0 | (y2 << 8), f = y1 | (y3 << 8);
+        const uint32_t low = ebnn_pkhbt16(e, f) ^ 0x80808080u, high = ebnn_pkhtb16(e, f) ^ 0x80808080u;
+        y0 = map_high(y0, muls, next_add);
+        y1 = map_high(y1, muls, next_add);
+        y2 = map_high(y2, muls, next_add);
+        y3 = map_high(y3, muls, next_add);
+        BL_USAT16X4(y0, y1, y2, y3, 2);
+        const uint32_t q = y0 | (y2 << 4) | (y1 << 8) | (y3 << 12);
+        if (n < 8u) {
+            const uint32_t y[2] = {low, high};
+            put_tail(n, y, q, out, next);
+            return;
+        }
+        ebnn_store32(out, low);
+        ebnn_store32(out + 4, high);
+        *next++ = q;
+        n -= 8u;
+        if (n == 0u) {
+            return;
+        }
+        residual += 8;
+        out += 8;
+    }
+}
+
+/* n pixels of one channel; residual and next may be NULL. */
+static void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane, uint8_t *out,
+                    const uint8_t *residual, uint32_t *next) {
+    for (; n != 0u; t++) {
+        const uint32_t *d = t->half[plane];
+        uint32_t y[4];
+        for (uint32_t i = 0; i < 4u; i++) {
+            y[i] = outputs2(c, d[i]);
+        }
+        if (residual != NULL) {
+            const uint32_t r0 = ebnn_load32(residual), r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
+            const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
+            y[0] = ebnn_sxtab16(y[0], p0);
+            y[2] = ebnn_sxtab16_ror8(y[2], p0);
+            y[1] = ebnn_sxtab16(y[1], p1);
+            y[3] = ebnn_sxtab16_ror8(y[3], p1);
+            residual += 8;
+        }
+        BL_USAT16X4(y[0], y[1], y[2], y[3], 8);
+        const uint32_t e = y[0] | (y[2] << 8), f = y[1] | (y[3] << 8);
+        const uint32_t low = ebnn_pkhbt16(e, f) ^ 0x80808080u, high = ebnn_pkhtb16(e, f) ^ 0x80808080u;
+        const uint32_t q = next != NULL ? codes8(c, y) : 0u;
+        if (n < 8u) {
+            const uint32_t both[2] = {low, high};
+            put_tail(n, both, q, out, next);
+            return;
+        }
+        ebnn_store32(out, low);
+        ebnn_store32(out + 4, high);
+        if (next != NULL) {
+            *next++ = q;
+        }
+        out += 8;
+        n -= 8u;
+    }
+}
+
+/* Narrows n stored outputs to act_min .. act_max; the bytes behind the last are 0 and stay 0 when 0 is
+ * inside. */
 static void limit(const ebnn_bconv_lanes_params_t *p, uint8_t *out, uint32_t n) {
     if (p->act_min == 0 && p->act_max == INT8_MAX) { /* ReLU: four bytes at a time */
         for (uint32_t i = 0; i < n; i += 4u) {
@@ -207,9 +257,11 @@ static void signs(int32_t mul, int32_t add, uint32_t n, const totals_t *t, uint3
         const uint32_t *d = t->half[plane];
         uint32_t a, b, c, e;
         if (mul > 0) {
-            a = bl_sadd16(add2, d[0]), b = bl_sadd16(add2, d[1]), c = bl_sadd16(add2, d[2]), e = bl_sadd16(add2, d[3]);
+            a = bl_sadd16(add2, d[0]), b = bl_sadd16(add2, d[1]), c = bl_sadd16(add2, d[2]),
+            e = bl_sadd16(add2, d[3]);
         } else {
-            a = bl_ssub16(add2, d[0]), b = bl_ssub16(add2, d[1]), c = bl_ssub16(add2, d[2]), e = bl_ssub16(add2, d[3]);
+            a = bl_ssub16(add2, d[0]), b = bl_ssub16(add2, d[1]), c = bl_ssub16(add2, d[2]),
+            e = bl_ssub16(add2, d[3]);
         }
         const uint32_t v = (a & top) >> 15 | (c & top) >> 11 | (b & top) >> 7 | (e & top) >> 3;
         if (n <= 8u) {
@@ -228,6 +280,8 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
     const uint32_t per_group = p->weight_kind == 1u ? 4u : 2u;
     const uint32_t left = p->dims.out_c - group * per_group;
     const uint32_t count = left < per_group ? left : per_group;
+    const int usual = p->combine == 0u && p->residual != 0u && p->shift == 16u && p->next_bits == 2u &&
+                      p->next_shift == 16u;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t o = group * per_group + i;
         if (p->out_dtype == EBNN_B1) {
@@ -238,8 +292,9 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
         const uint8_t *residual = p->residual != 0u ? (const uint8_t *)io->in[1] + o * bytes + first : NULL;
         uint32_t *next = p->next_bits != 0u ? (uint32_t *)io->out2 + o * words + first / 8u : NULL;
         /* outputs are computed 128 too high, so that the clamp to 0 .. 255 is theirs to -128 .. 127 */
-        channel_t c = {p->mul[o], p->add[o] + (128 << p->shift), 0, 0, 0, 0, p->shift, p->next_shift, p->combine,
-                       p->next_bits};
+        channel_t c = {
+            p->mul[o],   p->add[o] + (128 << p->shift), 0, 0, 0, 0, p->shift, p->next_shift, p->combine,
+            p->next_bits};
         if (p->combine != 0u) {
             c.mul2 = p->mul2[o];
             c.add2 = p->add2[o] + (128 << p->shift);
@@ -248,12 +303,10 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
             c.next_mul = p->next_mul[o];
             c.next_add = p->next_add[o] - 128 * c.next_mul;
         }
-        if (p->combine == 0u && residual != NULL && p->next_bits == 2u) { /* the usual block, without tests inside */
-            c.combine = 0u;
-            c.next_bits = 2u;
-            channel(&c, n, t, i, out, residual, next, 1, 1);
+        if (usual) {
+            channel_of_block(&c, n, t, i, out, residual, next);
         } else {
-            channel(&c, n, t, i, out, residual, next, residual != NULL, next != NULL);
+            channel(&c, n, t, i, out, residual, next);
         }
         if (p->act_min > INT8_MIN || p->act_max < INT8_MAX) {
             limit(p, out, n);
