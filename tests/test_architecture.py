@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from edgebnn.csrc import kernels_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,7 +24,12 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
-TORCH_ALLOWED = ("edgebnn/train/", "edgebnn/bench/contender.py", "edgebnn/models/", "converters/from_torch.py")
+TORCH_ALLOWED = (
+    "edgebnn/train/",
+    "edgebnn/bench/contender.py",
+    "edgebnn/models/",
+    "converters/from_torch.py",
+)
 
 
 def python_files(root: Path) -> list[Path]:
@@ -147,3 +155,12 @@ def test_a_planted_circle_and_torch_are_found(tmp_path: Path) -> None:
         (tmp_path / "edgebnn" / name / "__init__.py").write_text(text)
     assert len(violations(tmp_path)) == 2
     assert torch_users(tmp_path) == ["edgebnn/device/__init__.py"]
+
+
+def test_c_includes_need_no_search_path_but_include() -> None:
+    """A user compiles the listed sources with -I include and nothing else."""
+    root = kernels_dir()
+    for path in sorted(root.rglob("*.[ch]")):
+        for name in re.findall(r'#include "([^"]+)"', path.read_text()):
+            found = (path.parent / name).exists() or (root / "include" / name).exists()
+            assert found, f"{path.relative_to(root)} includes {name}"

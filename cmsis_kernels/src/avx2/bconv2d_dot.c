@@ -5,7 +5,7 @@
  */
 #include "wide_256.h"
 #include "ebnn_kernels.h"
-#include "wide_dot.h"
+#include "../core/wide_dot.h"
 
 uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params) {
     return ebnn_dot_buffer_size(params);

@@ -10,7 +10,7 @@
  */
 #include "wide_256.h"
 #include "ebnn_kernels.h"
-#include "wide_dot.h"
+#include "../core/wide_dot.h"
 
 #define PIXELS 5u
 #define LUT_LANES 32u

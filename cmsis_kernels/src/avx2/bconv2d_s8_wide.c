@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "ebnn_epilogue.h"
+#include "../portable/ebnn_epilogue.h"
 #include "ebnn_kernels.h"
 #include "ebnn_wide.h"
 

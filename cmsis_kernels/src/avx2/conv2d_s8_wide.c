@@ -5,7 +5,7 @@
  */
 #include "ebnn_avx2.h"
 #include "ebnn_kernels.h"
-#include "wide_s8.h"
+#include "../core/wide_s8.h"
 
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params) {
     return ebnn_s8_wide_buffer_size(params);

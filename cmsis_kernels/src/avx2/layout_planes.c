@@ -5,7 +5,7 @@
  */
 #include "ebnn_avx2.h"
 #include "ebnn_kernels.h"
-#include "wide_layout.h"
+#include "../core/wide_layout.h"
 
 ebnn_status_t ebnn_layout_planes__avx2(const void *params, const ebnn_io_t *io) {
     return ebnn_wide_layout(params, io);

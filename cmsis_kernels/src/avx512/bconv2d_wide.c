@@ -5,7 +5,7 @@
  */
 #include "wide_512.h"
 #include "ebnn_kernels.h"
-#include "wide.h"
+#include "../core/wide.h"
 
 uint32_t ebnn_bconv2d_wide__avx512_get_buffer_size(const void *params) {
     return ebnn_wide_buffer_size(params);

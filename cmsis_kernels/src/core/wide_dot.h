@@ -5,7 +5,10 @@
  * A lane header stands before this one. Besides what wide.h lists it defines EBNN_DOT_PIXELS, the pixels
  * worked on at a time, and ebnn_lane_add32(a, b), ebnn_lane_shl32(a, n)      lanes of 32 bits
  *   ebnn_lane_count32(v)                              set bits of each 32-bit lane
- *   ebnn_lane_below(a, b)                             bit i: lane i of a is smaller than lane i of b, signed
+ *   EBNN_LANE_BYTE_COUNTS instead of it, where the processor counts the bits of bytes, with
+ *   ebnn_lane_add_counts8(a, v), ebnn_lane_sum8(a)    adds the set bits of each byte; sums of the bytes of
+ * 32-bit lanes ebnn_lane_below(a, b)                             bit i: lane i of a is smaller than lane i of
+ * b, signed
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +17,7 @@
 
 #include <string.h>
 
-#include "ebnn_epilogue.h"
+#include "../portable/ebnn_epilogue.h"
 #include "ebnn_wide.h"
 
 #define EBNN_DOT_LANES (EBNN_LANE_BYTES / 4u)
@@ -53,6 +56,34 @@ static EBNN_DOT_INLINE void ebnn_dot_eight(ebnn_dot_sum_t *s, const uint32_t *x,
     s->eights = ebnn_lane_add32(s->eights, ebnn_lane_count32(eight));
 }
 
+#ifdef EBNN_LANE_BYTE_COUNTS
+/* Counts of a vector of channels for n pixels, `words` words each; x: [pixel][words], w:
+ * [words][planes][lanes]. Byte by byte, where counting bytes costs no more than a carry-save adder: 8 a word,
+ * so 31 words fit a byte. */
+static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w, uint32_t words,
+                                            const uint32_t n, const uint32_t planes, ebnn_lane_t *counts) {
+    for (uint32_t i = 0; i < n; i++) {
+        counts[i] = ebnn_lane_splat(0);
+    }
+    for (uint32_t first = 0; first < words; first += 31u) {
+        const uint32_t end = words - first < 31u ? words : first + 31u;
+        ebnn_lane_t sums[EBNN_DOT_PIXELS];
+        for (uint32_t i = 0; i < n; i++) {
+            sums[i] = ebnn_lane_splat(0);
+        }
+        for (uint32_t k = first; k < end; k++) {
+            for (uint32_t i = 0; i < n; i++) {
+                const ebnn_lane_t v =
+                    ebnn_dot_word(x[(size_t)i * words + k], w + (size_t)k * planes * EBNN_DOT_LANES, planes);
+                sums[i] = ebnn_lane_add_counts8(sums[i], v);
+            }
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            counts[i] = ebnn_lane_add32(counts[i], ebnn_lane_sum8(sums[i]));
+        }
+    }
+}
+#else
 /* Counts of a vector of channels for n pixels, `words` words each; x: [pixel][words], w:
  * [words][planes][lanes]. */
 static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w, uint32_t words,
@@ -81,6 +112,8 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w
         counts[i] = sum;
     }
 }
+
+#endif
 
 /* The words of the taps of n pixels from `first` on, zeros outside the image. */
 static inline void ebnn_dot_gather(const ebnn_conv_dims_t *d, const uint32_t *in, uint32_t first, uint32_t n,

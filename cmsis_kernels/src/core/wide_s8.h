@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "ebnn_fixed.h"
+#include "../portable/ebnn_fixed.h"
 #include "ebnn_wide.h"
 
 #define EBNN_S8_PIXELS 16u   /* gathered at a time */

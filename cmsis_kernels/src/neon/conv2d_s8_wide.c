@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "ebnn_kernels.h"
-#include "wide_s8.h"
+#include "../core/wide_s8.h"
 
 uint32_t ebnn_conv2d_s8_wide__neon_get_buffer_size(const void *params) {
     return ebnn_s8_wide_buffer_size(params);

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "ebnn_kernels.h"
-#include "wide_layout.h"
+#include "../core/wide_layout.h"
 
 ebnn_status_t ebnn_layout_planes__neon(const void *params, const ebnn_io_t *io) {
     return ebnn_wide_layout(params, io);

@@ -11,7 +11,8 @@
 
 #define EBNN_LANE_BYTES 16u
 #define EBNN_LANE_UNIT 16u
-#define EBNN_DOT_PIXELS 2u
+#define EBNN_DOT_PIXELS 4u
+#define EBNN_LANE_BYTE_COUNTS 1
 
 typedef uint64x2_t ebnn_lane_t;
 
@@ -51,9 +52,12 @@ static inline ebnn_lane_t ebnn_lane_shl32(ebnn_lane_t a, uint32_t n) {
     return vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32((int32_t)n)));
 }
 
-/* Set bits of each 32-bit lane. */
-static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {
-    return vreinterpretq_u64_u32(vpaddlq_u16(vpaddlq_u8(vcntq_u8(vreinterpretq_u8_u64(v)))));
+static inline ebnn_lane_t ebnn_lane_add_counts8(ebnn_lane_t a, ebnn_lane_t v) {
+    return vreinterpretq_u64_u8(vaddq_u8(vreinterpretq_u8_u64(a), vcntq_u8(vreinterpretq_u8_u64(v))));
+}
+
+static inline ebnn_lane_t ebnn_lane_sum8(ebnn_lane_t a) {
+    return vreinterpretq_u64_u32(vpaddlq_u16(vpaddlq_u8(vreinterpretq_u8_u64(a))));
 }
 
 static inline uint32_t ebnn_lane_below(ebnn_lane_t a, ebnn_lane_t b) {
