@@ -63,7 +63,7 @@ typedef struct {
     const int32_t *offset;    /* [kind][out_c rounded up to 32], or NULL with thresholds */
     const uint8_t *kinds;     /* [out_h * out_w], or NULL: all 0 */
     ebnn_epilogue_t epilogue; /* threshold is NULL: see above */
-    uint16_t block_pixels;    /* gathered at a time; a multiple of EBNN_DOT_PIXELS */
+    uint16_t block_pixels;    /* gathered at a time */
     uint8_t weight_kind;      /* 1 binary, 2 ternary */
     uint8_t lanes;            /* that the weights were packed for; 32: the lookup kernel, bytes for words */
 } ebnn_bconv_dot_params_t;

@@ -23,37 +23,10 @@
 #define EBNN_DOT_LANES (EBNN_LANE_BYTES / 4u)
 #define EBNN_DOT_INLINE inline __attribute__((always_inline))
 
-typedef struct {
-    ebnn_lane_t low[3]; /* counts of weight 1, 2 and 4, bit by bit */
-    ebnn_lane_t eights; /* 32-bit counts */
-} ebnn_dot_sum_t;
-
 /* Differing bits of one word of a pixel and of the channels' weights. */
 static EBNN_DOT_INLINE ebnn_lane_t ebnn_dot_word(uint32_t x, const uint32_t *w, const uint32_t planes) {
     const ebnn_lane_t differ = ebnn_lane_xor(ebnn_lane_splat(x), ebnn_lane_load(w));
     return planes == 1u ? differ : ebnn_lane_and(differ, ebnn_lane_load(w + EBNN_DOT_LANES));
-}
-
-#define DOT_ADD(high, low, a_, b_, c_)                                                                       \
-    do {                                                                                                     \
-        const ebnn_lane_t da = (a_), db = (b_), dc = (c_);                                                   \
-        (high) = ebnn_lane_majority(da, db, dc);                                                             \
-        (low) = ebnn_lane_xor3(da, db, dc);                                                                  \
-    } while (0)
-
-static EBNN_DOT_INLINE void ebnn_dot_eight(ebnn_dot_sum_t *s, const uint32_t *x, const uint32_t *w,
-                                           const uint32_t planes) {
-    ebnn_lane_t t, h0, h1, h2, h3, q0, q1, eight;
-#define WORD(i) ebnn_dot_word(x[i], w + (i)*planes * EBNN_DOT_LANES, planes)
-    DOT_ADD(h0, t, WORD(0), WORD(1), WORD(2));
-    DOT_ADD(h1, t, t, WORD(3), WORD(4));
-    DOT_ADD(h2, t, t, WORD(5), WORD(6));
-    DOT_ADD(q0, h0, h0, h1, h2);
-    DOT_ADD(h3, s->low[0], s->low[0], t, WORD(7));
-    DOT_ADD(q1, s->low[1], s->low[1], h0, h3);
-    DOT_ADD(eight, s->low[2], s->low[2], q0, q1);
-#undef WORD
-    s->eights = ebnn_lane_add32(s->eights, ebnn_lane_count32(eight));
 }
 
 #ifdef EBNN_LANE_BYTE_COUNTS
@@ -84,6 +57,33 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w
     }
 }
 #else
+typedef struct {
+    ebnn_lane_t low[3]; /* counts of weight 1, 2 and 4, bit by bit */
+    ebnn_lane_t eights; /* 32-bit counts */
+} ebnn_dot_sum_t;
+
+#define DOT_ADD(high, low, a_, b_, c_)                                                                       \
+    do {                                                                                                     \
+        const ebnn_lane_t da = (a_), db = (b_), dc = (c_);                                                   \
+        (high) = ebnn_lane_majority(da, db, dc);                                                             \
+        (low) = ebnn_lane_xor3(da, db, dc);                                                                  \
+    } while (0)
+
+static EBNN_DOT_INLINE void ebnn_dot_eight(ebnn_dot_sum_t *s, const uint32_t *x, const uint32_t *w,
+                                           const uint32_t planes) {
+    ebnn_lane_t t, h0, h1, h2, h3, q0, q1, eight;
+#define WORD(i) ebnn_dot_word(x[i], w + (i)*planes * EBNN_DOT_LANES, planes)
+    DOT_ADD(h0, t, WORD(0), WORD(1), WORD(2));
+    DOT_ADD(h1, t, t, WORD(3), WORD(4));
+    DOT_ADD(h2, t, t, WORD(5), WORD(6));
+    DOT_ADD(q0, h0, h0, h1, h2);
+    DOT_ADD(h3, s->low[0], s->low[0], t, WORD(7));
+    DOT_ADD(q1, s->low[1], s->low[1], h0, h3);
+    DOT_ADD(eight, s->low[2], s->low[2], q0, q1);
+#undef WORD
+    s->eights = ebnn_lane_add32(s->eights, ebnn_lane_count32(eight));
+}
+
 /* Counts of a vector of channels for n pixels, `words` words each; x: [pixel][words], w:
  * [words][planes][lanes]. */
 static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w, uint32_t words,
