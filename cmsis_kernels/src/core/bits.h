@@ -68,9 +68,12 @@ typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_
 void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
                        uint32_t stride);
 
-/* Outputs of `channels` channels of the minority way from sums of 7 bits, EBNN_BITS_MOST words apart. */
-typedef void (*ebnn_bits_compares_t)(const uint32_t *s, const uint32_t *t, const uint8_t *flags, uint32_t channels,
-                                     uint32_t mask, uint32_t *out, uint32_t stride);
+/* Outputs of a group of channels of the minority way where -64 <= 2 S + odd - T < 64 for all, so that sums modulo 64
+ * do: one masked word each, stride words apart; flags: two bits a channel, the first channel's the lowest, and a 1
+ * above the last. Returns the end of the list. */
+typedef const uint16_t *(*ebnn_bits_minority_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
+                                                uint32_t flags, const uint32_t *totals, uint32_t mask, uint32_t *out,
+                                                uint32_t stride);
 
 /* The plane 2 S + low >= T; s: `bits` planes, t: one more. */
 uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low);

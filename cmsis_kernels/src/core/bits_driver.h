@@ -15,7 +15,7 @@ typedef struct {
     ebnn_bits_sort_t sort;
     ebnn_bits_collect_t collect;
     ebnn_bits_buckets_t buckets;
-    ebnn_bits_compares_t compare; /* sums of 7 bits; may be NULL */
+    ebnn_bits_minority_t minority; /* may be NULL */
 } ebnn_bits_parts_t;
 
 static inline uint32_t ebnn_bits_buffer_size(const ebnn_bconv_bits_params_t *p) {
@@ -39,6 +39,22 @@ static inline void ebnn_bits_totals(const ebnn_bconv_bits_params_t *p, const ebn
     }
 }
 
+/* The flags of channels first .. first + n - 1 for parts->minority, or 0 where its range is too small. */
+static inline uint32_t ebnn_bits_narrow(const ebnn_bconv_bits_params_t *p, uint32_t first, uint32_t n) {
+    const int32_t k = (int32_t)ebnn_bits_k(p);
+    uint32_t all = 1;
+    for (uint32_t c = first + n; c-- != first;) {
+        const uint32_t flags = p->flags[c];
+        const int32_t entries = 2 * p->runs[2u * c]; /* or one less: an entry of zeros */
+        const int32_t offset = 2 * p->runs[2u * c + 1u] + (int32_t)(flags & 1u) - p->total_start;
+        if (offset + entries > 63 || offset + entries - 1 - k < -64) {
+            return 0;
+        }
+        all = (all << 2) | flags;
+    }
+    return all;
+}
+
 /* The words of one group: four channels of eight runs, or up to eight channels of one. out: plane of the first.
  * Returns the end of the group's lists. */
 static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
@@ -50,11 +66,18 @@ static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p,
     const uint32_t channels = p->dims.out_c - first < most ? p->dims.out_c - first : most;
     const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS : channels;
     const uint16_t *end = list;
+    const uint32_t narrow =
+        p->way == EBNN_BITS_MINORITY && parts->minority != NULL ? ebnn_bits_narrow(p, first, channels) : 0u;
     uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
     for (uint32_t w = 0; 32u * w < live; w++, planes += apart, totals += EBNN_BITS_MOST) {
         const uint32_t left = live - 32u * w;
         const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
-        end = parts->sum(list, planes, p->runs + 2u * EBNN_BITS_RUNS * group, runs, p->bits, sums);
+        const uint16_t *run = p->runs + 2u * EBNN_BITS_RUNS * group;
+        if (narrow != 0u) {
+            end = parts->minority(list, planes, run, narrow, totals, mask, out + w, stride);
+            continue;
+        }
+        end = parts->sum(list, planes, run, runs, p->bits, sums);
         if (p->way == EBNN_BITS_BUCKETS) {
             uint32_t y[4];
             if (channels == 4u) {
@@ -65,10 +88,6 @@ static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p,
             for (uint32_t c = 0; c < channels; c++) {
                 out[c * stride + w] = y[c];
             }
-            continue;
-        }
-        if (p->way == EBNN_BITS_MINORITY && parts->compare != NULL && p->bits == 7u) {
-            parts->compare(sums, totals, p->flags + first, channels, mask, out + w, stride);
             continue;
         }
         const uint32_t *s = sums;

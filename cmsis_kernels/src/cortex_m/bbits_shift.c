@@ -1,5 +1,5 @@
 /*
- * Shifted planes and the comparison of the minority way for cores with Thumb-2; C twins elsewhere.
+ * Shifted planes for cores with Thumb-2; C twins elsewhere.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -47,29 +47,6 @@ void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32
     ebnn_bits_shift_one(x, channels % 3u, in_words, bits, mask, to);
 }
 
-/* c (in r8) = majority of the bit below of s (x), not t, c. */
-#define STEP(x, t) "eor r9, " x ", r8\n eor " t ", r8\n bic r9, " t "\n eor r8, r9\n"
-
-void ebnn_bits_compares__cortex_m4(const uint32_t *s, const uint32_t *t, const uint8_t *flags, uint32_t channels,
-                                   uint32_t mask, uint32_t *out, uint32_t stride) {
-    for (; channels != 0u; channels--, s += EBNN_BITS_MOST, out += stride) {
-        const uint32_t f = *flags++;
-        uint32_t low = 0u - (f & 1u), y;
-        __asm__("mvn r8, #0\n ldm %[t], {r3-r6}\n" STEP("%[low]", "r3")
-                "ldrd r3, %[low], [%[s]]\n" STEP("r3", "r4") STEP("%[low]", "r5")
-                "ldrd r3, %[low], [%[s], #8]\n" STEP("r3", "r6")
-                "ldrd r4, r5, [%[t], #16]\n" STEP("%[low]", "r4")
-                "ldrd r3, %[low], [%[s], #16]\n" STEP("r3", "r5")
-                "ldrd r4, r5, [%[t], #24]\n" STEP("%[low]", "r4")
-                "ldr r3, [%[s], #24]\n" STEP("r3", "r5")
-                "mov %[y], r8\n"
-                : [low] "+&r"(low), [y] "=r"(y)
-                : [s] "r"(s), [t] "r"(t)
-                : "r3", "r4", "r5", "r6", "r8", "r9", "memory");
-        *out = (y ^ (0u - (f >> 1))) & mask;
-    }
-}
-
 #else
 
 void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
@@ -80,14 +57,6 @@ void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32
 void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                                 uint32_t *to) {
     ebnn_bits_shift(x, channels, in_words, bits, mask, to);
-}
-
-void ebnn_bits_compares__cortex_m4(const uint32_t *s, const uint32_t *t, const uint8_t *flags, uint32_t channels,
-                                   uint32_t mask, uint32_t *out, uint32_t stride) {
-    for (; channels != 0u; channels--, s += EBNN_BITS_MOST, out += stride) {
-        const uint32_t f = *flags++;
-        *out = (ebnn_bits_compare(s, t, 7u, f & 1u) ^ (0u - (f >> 1))) & mask;
-    }
 }
 
 #endif

@@ -18,6 +18,10 @@
 #define SP_LEFT "8"
 #define SP_END "12" /* of the run's list */
 #define SP_HIGH "16"
+/* Arguments of the minority function on the stack. */
+#define SP_TOTALS "52"
+#define SP_MASK "56"
+#define SP_TO "60" /* and stride */
 
 /* clang-format off */
 __asm__(
@@ -40,11 +44,20 @@ __asm__(
     "  ldr \\x, [r1, \\x]\n ldr r12, [r1, r12]\n ldr \\y, [r1, \\y]\n ldr \\z, [r1, \\z]\n"
     "  EBNN_FULL r2, \\x, r12\n EBNN_FULL r2, \\y, \\z\n"
     ".endm\n"
-    /* const uint16_t *name(list, base, runs, n, bits, sums), the end of the list: sums of 6 + \high bits, EBNN_BITS_MOST words a run */
-    ".macro EBNN_BITS_SUM name, high\n"
-    ".text\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
-    "  push {r4-r11, lr}\n ldr r12, [sp, #40]\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
-    "  str r12, [sp, #" SP_OUT "]\n str r2, [sp, #" SP_RUNS "]\n str r3, [sp, #" SP_LEFT "]\n"
+    /* one bit of the comparison: r8 = majority of x, not t, r8 */
+    ".macro EBNN_MAJORITY x, t\n"
+    "  eor \\x, \\x, r8\n eor \\t, \\t, r8\n bic \\x, \\x, \\t\n eor r8, \\x\n"
+    ".endm\n"
+    /* Sums of 6 + \high bits of runs. Returns the end of the list.
+     * const uint16_t *name(list, base, runs, n, bits, sums): sums EBNN_BITS_MOST words apart.
+     * minority: name(list, base, runs, flags, totals, mask, out, stride), flags: two bits a run, the last run's the
+     * highest, and a 1 above: outputs, one word a run, by the sign of 2 S + odd - T modulo 128. */
+    ".macro EBNN_BITS_SUM name, high, minority\n"
+    ".section .text.\\name, \"ax\", %progbits\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
+    "  push {r4-r11, lr}\n"
+    ".if !\\minority\n ldr r12, [sp, #40]\n .endif\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
+    ".if !\\minority\n str r12, [sp, #" SP_OUT "]\n .endif\n"
+    "  str r2, [sp, #" SP_RUNS "]\n str r3, [sp, #" SP_LEFT "]\n"
     "1: ldr r12, [sp, #" SP_RUNS "]\n ldrh r8, [r12], #2\n ldrh lr, [r12], #2\n str r12, [sp, #" SP_RUNS "]\n"
     "  add r11, r0, r8, lsl #2\n str r11, [sp, #" SP_END "]\n"
     ".set bit, 6\n"
@@ -65,7 +78,9 @@ __asm__(
     "14: EBNN_QUAD r10, r11, r9\n EBNN_FULL r3, r10, r11\n"
     "16: EBNN_PAIR r9\n EBNN_PAIR r11\n EBNN_FULL r3, r9, r11\n EBNN_FULL r4, r10, r9\n EBNN_FULL r5, r8, r10\n"
     /* weight 16 in r8 */
-    "18: ldr r11, [sp, #" SP_END "]\n ldr r12, [sp, #" SP_HIGH "]\n EBNN_HALF r6, r8, lr\n EBNN_HALF r7, lr, r8\n"
+    "18: ldr r11, [sp, #" SP_END "]\n"
+    ".if \\high\n ldr r12, [sp, #" SP_HIGH "]\n EBNN_HALF r6, r8, lr\n EBNN_HALF r7, lr, r8\n"
+    ".else\n EBNN_HALF r6, r8, lr\n eor r7, lr\n .endif\n"
     ".set bit, 0\n"
     ".rept \\high / 3\n" /* high is 1 or a multiple of 3 */
     ".if bit\n ldr r12, [sp, #(" SP_HIGH " + 4 * bit)]\n .endif\n"
@@ -79,6 +94,16 @@ __asm__(
     ".endr\n"
     ".if \\high == 1\n eor r12, r8\n str r12, [sp, #" SP_HIGH "]\n .endif\n"
     "  cmp r0, r11\n bne 10b\n"
+    ".if \\minority\n"
+    "4: ldr r12, [sp, #" SP_TOTALS "]\n ldr r11, [sp, #" SP_LEFT "]\n ldm r12!, {r8-r10}\n"
+    "  sbfx lr, r11, #0, #1\n orn r8, lr, r8\n EBNN_MAJORITY r2, r9\n EBNN_MAJORITY r3, r10\n"
+    "  ldm r12, {r2, r3, r9, r10}\n"
+    "  EBNN_MAJORITY r4, r2\n EBNN_MAJORITY r5, r3\n EBNN_MAJORITY r6, r9\n eor r7, r10\n eor r8, r7\n"
+    "  ldr r2, [sp, #" SP_MASK "]\n ldrd r9, r10, [sp, #" SP_TO "]\n"
+    "  sbfx r3, r11, #1, #1\n eor r8, r3\n ands r2, r8\n"
+    "  str r2, [r9]\n add r9, r9, r10, lsl #2\n"
+    "  lsrs r11, #2\n str r11, [sp, #" SP_LEFT "]\n str r9, [sp, #" SP_TO "]\n cmp r11, #1\n bne 1b\n"
+    ".else\n"
     "4: ldr r11, [sp, #" SP_OUT "]\n ldr r12, [sp, #" SP_LEFT "]\n ldr r9, [sp, #" SP_HIGH "]\n stm r11!, {r2-r7}\n"
     ".set bit, 0\n"
     ".rept \\high\n"
@@ -87,11 +112,13 @@ __asm__(
     ".endr\n"
     "  str r11, [sp, #" SP_OUT "]\n"
     "  subs r12, #1\n str r12, [sp, #" SP_LEFT "]\n bne 1b\n"
+    ".endif\n"
     "  add sp, #(16 + 4 * \\high + (4 * \\high & 4))\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
     ".endm\n"
-    "EBNN_BITS_SUM ebnn_bits_sum7, 1\n"
-    "EBNN_BITS_SUM ebnn_bits_sum9, 3\n"
-    "EBNN_BITS_SUM ebnn_bits_sum12, 6\n");
+    "EBNN_BITS_SUM ebnn_bits_sum7, 1, 0\n"
+    "EBNN_BITS_SUM ebnn_bits_sum9, 3, 0\n"
+    "EBNN_BITS_SUM ebnn_bits_sum12, 6, 0\n"
+    "EBNN_BITS_SUM ebnn_bits_minority6, 0, 1\n.text\n");
 /* clang-format on */
 
 ebnn_bits_sum_t ebnn_bits_sum_of__cortex_m4(uint32_t bits) {
