@@ -90,6 +90,9 @@ def test_a_killed_run_resumes_exactly(tmp_path: Path) -> None:
         def epoch(self, metrics: dict[str, float], epochs: int) -> None:
             pass
 
+        def warn(self, message: str) -> None:
+            pass
+
     out = tmp_path / "cut.pt"
     with pytest.raises(Killed):
         fit(small_network(act="stochastic"), data, config, out, [teacher], observer=Kill())

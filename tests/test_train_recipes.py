@@ -42,6 +42,9 @@ class Watch:
     def epoch(self, metrics: dict[str, float], epochs: int) -> None:
         pass
 
+    def warn(self, message: str) -> None:
+        pass
+
 
 @pytest.mark.parametrize("recipe", ["plain", "two-stage", "progressive"])
 def test_a_recipe_ends_with_the_network_asked_for(

@@ -70,6 +70,9 @@ def train() -> None:
     " beside OUT; none.",
 )
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="Append one JSON line an epoch: metrics and layers."
+)
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
 @json_option
 def kws(
@@ -89,6 +92,7 @@ def kws(
     seed: int,
     teachers: tuple[str, ...],
     threads: int | None,
+    log: Path | None,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -139,6 +143,7 @@ def kws(
             MfccConfig().to_dict(),
             resume,
             progress,
+            log,
         )
     _report(network, out, metrics, as_json)
 
@@ -160,6 +165,9 @@ def kws(
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="Append one JSON line an epoch: metrics and layers."
+)
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
 @json_option
 def digits(
@@ -173,6 +181,7 @@ def digits(
     lr: float,
     seed: int,
     threads: int | None,
+    log: Path | None,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -190,7 +199,7 @@ def digits(
     config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     with _Progress() as progress:
         network, metrics = fit_recipe(
-            recipe, build, arch, features, config, out, resume=resume, observer=progress
+            recipe, build, arch, features, config, out, resume=resume, observer=progress, log=log
         )
     _report(network, out, metrics, as_json)
 
@@ -278,3 +287,6 @@ class _Progress:
             f"epoch {metrics['epoch']}/{epochs}  loss {metrics['loss']:.4f}"
             f"  validation {100 * metrics['val_accuracy']:.2f} %  {metrics['seconds']:.1f} s"
         )
+
+    def warn(self, message: str) -> None:
+        self.console.print(f"warning: {message}")

@@ -22,6 +22,7 @@ from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
 from edgebnn.train.quantizers import ActivationQuantizer, WeightQuantizer
+from edgebnn.train.watchdog import Watchdog, first_not_finite
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ class Trainer:
                 )
         self.optimizer = torch.optim.Adam(_parameter_groups(network, config.weight_decay), lr=config.lr)
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.watchdog = Watchdog(network)
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.steps_per_epoch = len(self.y) // config.batch_size
@@ -217,11 +219,14 @@ class Trainer:
             set_progress(self.network, step / total)
             loss = self._loss(x, y)
             if not torch.isfinite(loss):
+                where = first_not_finite(self.network, self.network.dequantize(x))
                 raise ModelError(
-                    f"the loss is not finite in epoch {self.epoch + 1}", hint="lower the learning rate"
+                    f"layer {where or 'unknown'}: not finite in epoch {self.epoch + 1}, step {i + 1}",
+                    hint="lower the learning rate",
                 )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            self.watchdog.after_backward()
             self.optimizer.step()
             clip_latent_weights(self.network)
             losses += float(loss.detach())

@@ -94,6 +94,7 @@ def fit_recipe(
     frontend: dict[str, Any] | None = None,
     resume: bool = False,
     observer: Observer | None = None,
+    log: Path | None = None,
 ) -> tuple[Network, dict[str, Any]]:
     """Trains ``build(arch)`` by a recipe and writes ``out``; returns the network and its metrics.
 
@@ -119,7 +120,7 @@ def fit_recipe(
         )
         # A stage may have been cut off before its first checkpoint: then there is nothing to resume from.
         go_on = resume and (run_file(target).is_file() or last == 0)
-        metrics = fit(network, features, settings, target, teachers, frontend, go_on, observer)
+        metrics = fit(network, features, settings, target, teachers, frontend, go_on, observer, log)
         if i < last:
             save(target, Checkpoint(network, features.names, frontend, metrics))
     for i in range(last):

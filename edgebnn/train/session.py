@@ -4,6 +4,7 @@ end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from edgebnn.train.checkpoint import Checkpoint, read, save
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.loop import TrainConfig, Trainer
 from edgebnn.train.network import Network
+from edgebnn.train.watchdog import warnings
 
 
 class Observer(Protocol):
@@ -26,6 +28,9 @@ class Observer(Protocol):
 
     def epoch(self, metrics: dict[str, float], epochs: int) -> None:
         """After an epoch."""
+
+    def warn(self, message: str) -> None:
+        """Something about a layer that a person should know."""
 
 
 def run_file(out: Path) -> Path:
@@ -42,12 +47,14 @@ def fit(
     frontend: dict[str, Any] | None = None,
     resume: bool = False,
     observer: Observer | None = None,
+    log: Path | None = None,
 ) -> dict[str, Any]:
     """Trains ``network`` and writes ``out``, the inference part of the result; returns its metrics.
 
     After each epoch ``run_file(out)`` holds the whole state; it is removed at the end. With ``resume``
     the run goes on from there. Raises UsageError when there is nothing to resume or the run had other
-    options.
+    options. ``log`` gets one JSON line an epoch: metrics, and for each layer its mean gradient norm and
+    share of sign flips.
     """
     run = run_file(out)
     trainer = Trainer(network, features, config, teachers)
@@ -62,8 +69,13 @@ def fit(
     def on_epoch(metrics: dict[str, float]) -> None:
         checkpoint.metrics, checkpoint.training = dict(metrics), trainer.state()
         save(run, checkpoint)
+        layers = trainer.watchdog.report()
+        if log is not None:
+            _append(log, {**metrics, "layers": layers})
         if observer:
             observer.epoch(metrics, config.epochs)
+            for line in warnings(layers):
+                observer.warn(line)
 
     if observer:
         observer.start(trainer.epoch, config.epochs)
@@ -81,6 +93,14 @@ def fit(
     save(out, checkpoint, compact=True)
     run.unlink(missing_ok=True)
     return checkpoint.metrics
+
+
+def _append(log: Path, document: dict[str, Any]) -> None:
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(document) + "\n")
+    except OSError as error:
+        raise UsageError(f"{log}: cannot be written ({error.strerror})") from None
 
 
 def _resume(trainer: Trainer, run: Path) -> None:
