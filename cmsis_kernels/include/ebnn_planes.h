@@ -111,6 +111,7 @@ uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m0_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits__mve_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__cortex_m0_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__cortex_m4_get_buffer_size(const void *params);

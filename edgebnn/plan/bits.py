@@ -3,6 +3,9 @@ layers on channel lanes (ebnn_bdense_bits_params_t)."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 from edgebnn.plan.geometry import conv_dims, epilogue
 from edgebnn.plan.pack_planes import Packed, Unfit, pack_bits_conv, pack_dense_bits
 from edgebnn.plan.types import Candidate, Choice, Context
@@ -26,10 +29,18 @@ def bits_cost(packed: Packed, kernel: str) -> float:
     return slow * (p["groups"] * (per_group + build) + 8.0 * k * words + 2000.0)
 
 
-def _propose(c: Context, kernel: str) -> list[Choice] | str:
+def _dtypes(c: Context) -> str | None:
+    """What is wrong with the types of an op."""
     source, out = c.inputs[0], c.outputs[0]
     if source.dtype != "b1" or out.dtype != "b1" or len(c.outputs) > 1:
         return f"takes b1 and writes b1, not {source.dtype} to {out.dtype}"
+    return None
+
+
+def _propose(c: Context, kernel: str) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if wrong := _dtypes(c):
+        return wrong
     choices: dict[tuple[str, int], Choice] = {}
     reason = "no packing fits"
     for lists in ("flash", "ram"):
@@ -46,17 +57,78 @@ def _propose(c: Context, kernel: str) -> list[Choice] | str:
             if isinstance(packed, Unfit):
                 reason = packed.reason
                 continue
-            choices.setdefault((lists, packed.scratch), _choice(c, kernel, lists, packed))
+            choices.setdefault(
+                (lists, packed.scratch), _choice(c, kernel, lists, packed, bits_cost(packed, kernel))
+            )
             if budget is None and packed.scratch <= min(b for b in BLOCK_BUDGETS if b):
                 break
     return list(choices.values()) or reason
 
 
-def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
+def _mve_scratch(packed: Packed) -> int:
+    """``ebnn_bconv2d_bits__mve_get_buffer_size``."""
+    p = packed.params
+    d = p["dims"]
+    k = d["kernel_h"] * d["kernel_w"] * d["in_c"]
+    quads = -(-p["block_words"] // 4)
+    words = (8 * (k + 1) + 8) * quads + 32 * p["bits"]
+    if p["way"] == 1:
+        words += 20 * (p["bits"] + 3)
+    elif p["way"] == 2:
+        words += 48 * quads + k // 2 + 1
+    return int(4 * words + ((2 * p["list_size"] + 3) // 4 * 4 if p["lists"] is None else 0))
+
+
+def mve_cost(packed: Packed) -> float:
+    """Estimated instructions (fitted to counts in the emulator): entries, runs, groups, planes, lists built."""
+    p = packed.params
+    d = p["dims"]
+    k = d["kernel_h"] * d["kernel_w"] * d["in_c"]
+    words = -(-d["out_h"] * d["out_w"] // 32)
+    blocks = -(-words // p["block_words"])
+    quads = blocks * -(-p["block_words"] // 4)
+    entries = 2.0 * float(p["runs"][..., 0].sum())
+    sums = 9.0 * entries + 35.0 * p["runs"].size + {1: 1250.0, 2: 900.0, 3: 200.0}[p["way"]] * p["groups"]
+    build = (
+        {1: 6.5 * k * p["groups"], 2: 8.0 * entries, 3: 8.0 * entries}[p["way"]]
+        if p["lists"] is None
+        else 0.0
+    )
+    return quads * (sums + 16.0 * k) + blocks * build + 2000.0
+
+
+def _block_words(words: int, k: int) -> Iterator[int]:
+    """Words of a block: all, or as many quads as fit the budgets, evenly."""
+    quads = -(-words // 4)
+    most = {max(1, min(quads, quads if b is None else b // (32 * (k + 1)))) for b in BLOCK_BUDGETS}
+    for n in sorted(most, reverse=True):
+        yield min(words, 4 * -(-quads // -(-quads // n)))
+
+
+def _propose_mve(c: Context) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if wrong := _dtypes(c):
+        return wrong
+    attrs = c.op.attrs
+    weights, kind, pad_one = attrs["weights"], attrs["weight_kind"], bool(attrs["pad_one"])
+    choices = []
+    for lists in ("flash", "ram"):
+        packed = pack_bits_conv(weights, kind, pad_one, conv_dims(c.op, source, out), epilogue(c), lists)
+        if isinstance(packed, Unfit):
+            return packed.reason
+        for words in _block_words(-(-out.pixels // 32), weights[0].size):
+            blocked = dataclasses.replace(packed, params={**packed.params, "block_words": words})
+            blocked = dataclasses.replace(blocked, scratch=_mve_scratch(blocked))
+            choices.append(_choice(c, "ebnn_bconv2d_bits__mve", lists, blocked, mve_cost(blocked)))
+    return choices
+
+
+def _choice(c: Context, kernel: str, lists: str, packed: Packed, cost: float) -> Choice:
     blocks = -(-c.outputs[0].pixels // (32 * packed.params["block_words"]))
     way = {1: "buckets", 2: "rarer sign", 3: "direct"}[packed.params["way"]]
-    variant = f"{way}, lists in {'flash' if lists == 'flash' else 'RAM'}" + (f", {blocks} blocks" if blocks > 1 else "")
-    cost = bits_cost(packed, kernel)
+    variant = f"{way}, lists in {'flash' if lists == 'flash' else 'RAM'}" + (
+        f", {blocks} blocks" if blocks > 1 else ""
+    )
     return Choice(
         kernel, ("planes",), ("planes",), cost, lambda: packed.params, packed.flash, packed.scratch, variant
     )
@@ -64,8 +136,8 @@ def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
 
 def _propose_dense(c: Context, kernel: str) -> list[Choice] | str:
     source, out = c.inputs[0], c.outputs[0]
-    if source.dtype != "b1" or out.dtype != "b1" or len(c.outputs) > 1:
-        return f"takes b1 and writes b1, not {source.dtype} to {out.dtype}"
+    if wrong := _dtypes(c):
+        return wrong
     if tuple(c.op.attrs["kernel"]) != source.shape[:2] or any(c.op.attrs["pads"]):
         return "is for dense layers"
     packed = pack_dense_bits(c.op.attrs["weights"], c.op.attrs["weight_kind"], epilogue(c))
@@ -91,6 +163,7 @@ def _dense_candidate(isa: str) -> Candidate:
     return Candidate(f"dense on channel lanes {isa}", ("bconv2d",), isa, propose)
 
 
-CANDIDATES = tuple(
-    make(isa) for isa in ("portable", "cortex_m0", "cortex_m4") for make in (_candidate, _dense_candidate)
+CANDIDATES = (
+    Candidate("bit planes mve", ("bconv2d",), "mve", _propose_mve),
+    *(make(isa) for isa in ("portable", "cortex_m0", "cortex_m4") for make in (_candidate, _dense_candidate)),
 )
