@@ -242,6 +242,48 @@ def test_command_line(tmp_path: Path) -> None:
     assert same_state(models.load(out).network.state_dict(), first), "same seed, same weights"
 
 
+def test_command_line_trains_its_own_teacher(tmp_path: Path) -> None:
+    folder, out = write_folder(tmp_path / "data", synthetic(130, 12)), tmp_path / "kws.pt"
+    arguments = [
+        "kws",
+        "--data",
+        str(folder),
+        "--out",
+        str(out),
+        "--width",
+        "8",
+        "--threads",
+        "1",
+        "--epochs",
+        "1",
+    ]
+    result = CliRunner().invoke(train, arguments, catch_exceptions=False)
+    assert result.exit_code == 0 and "validation accuracy" in result.stdout
+    assert "training the teacher" in result.stderr
+    assert models.load(tmp_path / "kws.teacher.pt").network.arch["name"] == "dscnn"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "kws.pt", "kws.teacher.pt"]
+    again = CliRunner().invoke(train, arguments, catch_exceptions=False)
+    assert again.exit_code == 0 and "training the teacher" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weight", "binry"], "unknown weight quantiser"),
+        (["--act", "lsq:9"], "bad argument"),
+        (["--recipe", "three-stage"], "unknown recipe"),
+        (["--teacher", "missing.pt"], "missing.pt: no such file"),
+        (["--resume"], "nothing to resume"),
+    ],
+)
+def test_command_line_errors(tmp_path: Path, options: list[str], message: str) -> None:
+    folder = write_folder(tmp_path / "data", synthetic(130, 12))
+    arguments = ["kws", "--data", str(folder), "--out", str(tmp_path / "a.pt"), "--teacher", "none", *options]
+    with pytest.raises(UsageError, match=message):
+        CliRunner().invoke(train, arguments, catch_exceptions=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def test_bad_data_folders_are_refused(tmp_path: Path) -> None:
     data = synthetic(40, 12)
     with pytest.raises(UsageError, match="no such folder"):
