@@ -12,10 +12,50 @@ static inline uint32_t ebnn_bits_dense_size(const ebnn_bdense_bits_params_t *p) 
     return 64u * p->words + 4u * p->words + 4u; /* a list of all inputs, and the selected bits */
 }
 
-static inline uint32_t ebnn_bits_ones(uint32_t v) {
-    v -= (v >> 1) & 0x55555555u;
-    v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
-    return (((v + (v >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
+/* Number of bits set in n words. */
+static inline uint32_t ebnn_bits_ones(const uint32_t *x, uint32_t n) {
+    uint32_t ones = 0;
+    while (n != 0u) {
+        uint32_t bytes = 0; /* four sums, of at most 31 words */
+        for (uint32_t i = n < 31u ? n : 31u; i != 0u; i--, n--) {
+            uint32_t v = *x++;
+            v -= (v >> 1) & 0x55555555u;
+            v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+            bytes += (v + (v >> 4)) & 0x0F0F0F0Fu;
+        }
+        bytes = (bytes & 0x00FF00FFu) + ((bytes >> 8) & 0x00FF00FFu);
+        ones += (bytes & 0xFFFFu) + (bytes >> 16);
+    }
+    return ones;
+}
+
+/* The plane 2 S + low >= T, as ebnn_bits_compare, for at least 7 bits. */
+static inline uint32_t ebnn_bits_reaches(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low) {
+#define EBNN_BITS_REACH(i) c ^= (s[(i)-1u] ^ c) & ~(t[i] ^ c)
+    uint32_t c = (0u - low) | ~t[0];
+    EBNN_BITS_REACH(1u);
+    EBNN_BITS_REACH(2u);
+    EBNN_BITS_REACH(3u);
+    EBNN_BITS_REACH(4u);
+    EBNN_BITS_REACH(5u);
+    EBNN_BITS_REACH(6u);
+    for (uint32_t i = 7; i <= bits; i++) {
+        EBNN_BITS_REACH(i);
+    }
+#undef EBNN_BITS_REACH
+    return c;
+}
+
+/* The real bits of the input that are 0. */
+static inline void ebnn_bits_zeros(const ebnn_bdense_bits_params_t *p, const uint32_t *in, uint32_t *out) {
+    for (uint32_t i = 0; i < p->words; i++) {
+        out[i] = ~in[i];
+    }
+    if (p->tail_mask != ~0u) {
+        for (uint32_t i = p->words_per_pixel; i <= p->words; i += p->words_per_pixel) {
+            out[i - 1u] &= p->tail_mask;
+        }
+    }
 }
 
 static inline ebnn_status_t ebnn_bits_dense(const ebnn_bdense_bits_params_t *p, const ebnn_io_t *io,
@@ -26,23 +66,12 @@ static inline ebnn_status_t ebnn_bits_dense(const ebnn_bdense_bits_params_t *p, 
     uint16_t *list = (uint16_t *)(chosen + p->words);
     const uint32_t k = 32u * p->words;
     const uint32_t out_words = (p->out_c + 31u) / 32u;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->words; i++) {
-        n += ebnn_bits_ones(in[i]);
-    }
+    uint32_t n = ebnn_bits_ones(in, p->words);
     const uint32_t *limits = p->limits;
     uint32_t flip = ~0u;
     const uint32_t *selected = in;
     if (2u * n > p->start) { /* the inputs that are +1 are fewer */
-        uint32_t of_pixel = 0;
-        for (uint32_t i = 0; i < p->words; i++) {
-            of_pixel++;
-            chosen[i] = ~in[i];
-            if (of_pixel == p->words_per_pixel) {
-                chosen[i] &= p->tail_mask;
-                of_pixel = 0;
-            }
-        }
+        ebnn_bits_zeros(p, in, chosen);
         selected = chosen;
         n = p->start - n;
         flip = 0u;
@@ -55,7 +84,7 @@ static inline ebnn_status_t ebnn_bits_dense(const ebnn_bdense_bits_params_t *p, 
         sum(list, p->weights + (w / 2u) * 2u * (k + 1u) + w % 2u, run, 1, p->bits, s);
         const uint32_t left = p->out_c - 32u * w;
         const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
-        out[w] = (ebnn_bits_compare(s, limits, p->bits, (p->start - n) & 1u) ^ flip) & mask;
+        out[w] = (ebnn_bits_reaches(s, limits, p->bits, (p->start - n) & 1u) ^ flip) & mask;
     }
     return EBNN_OK;
 }
