@@ -52,6 +52,8 @@ typedef struct {
     uint8_t code_shift;      /* 0 or 1 */
     uint8_t pad_code;
     uint8_t fast;            /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof) */
+    uint8_t apart;           /* 1: fast, one chunk, 4-bit fields, codes up to 3; positive and negative entries of a class
+                                are summed apart, at most 85 of each (Cortex-M4 kernel only) */
     uint8_t combine;         /* 0 none, 1 max, 2 min */
     uint8_t shift;
     uint8_t out_dtype;       /* EBNN_B1, EBNN_S8 or EBNN_S32 */
@@ -110,10 +112,12 @@ uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m0_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits__thumb2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__mve_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__cortex_m0_get_buffer_size(const void *params);
+uint32_t ebnn_bdense_bits__thumb2_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__cortex_m4_get_buffer_size(const void *params);
 
 #endif

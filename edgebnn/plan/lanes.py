@@ -48,6 +48,7 @@ def _propose(c: Context, kernel: str) -> list[Choice] | str:
                 lists,
                 budget,
                 _following(c),
+                apart=kernel.endswith("cortex_m4"),
             )
             if isinstance(packed, Unfit):
                 reason = packed.reason

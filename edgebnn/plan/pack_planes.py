@@ -185,13 +185,15 @@ def pack_lanes(
     lists: str = "flash",
     budget: int | None = None,
     following: Mapping[str, Any] | None = None,
+    apart: bool = False,
 ) -> Packed | Unfit:
     """Parameters of ``ebnn_bconv2d_lanes__*``.
 
     ``codes``: weights (out_c, kh, kw, in_c) of ``kind`` "binary", "ternary" or "two_plane"; ``dims``: fields of
     ebnn_conv_dims_t; ``epilogue``: fields of ebnn_epilogue_t (out_dtype as EBNN_* code); ``lists``: "flash" or "ram";
     ``budget``: bytes of planes in scratch; ``following``: "mul", "add", "shift" and "bits" of the quantiser that is
-    fused behind an s8 output (b1: bits 1 and ``b1`` True, bit = t < 0).
+    fused behind an s8 output (b1: bits 1 and ``b1`` True, bit = t < 0); ``apart``: the kernel can sum positive and
+    negative entries apart, which takes one chunk where signed sums take several.
     """
     out_c, k = codes.shape[0], codes[0].size
     padded = bool(dims["pad_h"] or dims["pad_w"]) or _reads_past(dims)
@@ -210,6 +212,9 @@ def pack_lanes(
     if chunk_k is None:
         return Unfit("class sums do not fit their fields")
     counts = slot_counts(slot, chunk_k)
+    whole_k = -(-k // 8) * 8
+    whole = slot_counts(slot, whole_k)
+    apart = apart and len(counts[0]) > 1 and 1 < c.code_max <= 3 and bool(whole.max() <= 255 // c.code_max)
     stride = words * field_bits
     plane_bound = c.code_max * k * (3 if kind == "two_plane" else 1)
     bound = np.abs(w).sum(axis=1) * c.code_max
@@ -217,7 +222,8 @@ def pack_lanes(
     if isinstance(folded, Unfit):
         return folded
     fast = plane_bound <= 32767 and folded["out_dtype"] == 8
-    fast = fast and counts.shape[1] <= FAST_CHUNKS
+    few = apart or counts.shape[1] <= FAST_CHUNKS
+    fast = fast and few
     shift = int(folded["shift"])
     for m, a in (("mul", "add"), ("mul2", "add2")):
         if folded[m] is not None:
@@ -225,8 +231,12 @@ def pack_lanes(
     # the fast epilogue narrows what it has stored, so a fused quantiser must see the full range
     fast = fast and (following is None or (folded["act_min"], folded["act_max"]) == (-128, 127))
     if folded["out_dtype"] == 1:
-        fast = plane_bound <= 16383 and not folded["combine"] and counts.shape[1] <= FAST_CHUNKS
+        fast = plane_bound <= 16383 and not folded["combine"] and few
     after = _following(following, int(folded["act_min"]), int(folded["act_max"]))
+    fast = bool(fast and after["fast"])
+    apart = apart and fast
+    if apart:
+        chunk_k, counts = whole_k, whole
     params: Params = {
         "dims": dict(dims),
         "lists": slot_lists(slot, chunk_k, stride) if lists == "flash" else None,
@@ -244,7 +254,8 @@ def pack_lanes(
         "code_max": c.code_max,
         "code_shift": c.code_shift,
         "pad_code": c.pad_code,
-        "fast": int(fast and after["fast"]),
+        "fast": int(fast),
+        "apart": int(apart),
     }
     scratch = (
         k * stride + (72 if params["fast"] else 8) * words + (0 if lists == "flash" else (2 * k + 3) // 4 * 4)

@@ -46,9 +46,8 @@ static inline void ebnn_lanes_pass(const ebnn_bconv_lanes_params_t *p, const ebn
     ebnn_lanes_tile_t tile;
     memset(&tile, 0, sizeof tile);
     for (uint32_t i = 0; i < p->chunks; i++) {
-        sum(list, counts, base, p->code_max, &sums);
+        list = sum(list, counts, base, p->code_max, &sums);
         ebnn_lanes_combine(p, &sums, &tile);
-        list += ebnn_lanes_entries(counts);
         counts += 16;
     }
     ebnn_lanes_finish(p, io, group, first, &tile);

@@ -44,16 +44,18 @@ static void sum_class(const uint16_t **list, const uint8_t *counts, const uint8_
     out[3] = odd1;
 }
 
-void ebnn_lanes_sum4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
-                 ebnn_lanes_sums_t *sums) {
+const uint16_t *ebnn_lanes_sum4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                uint32_t code_max, ebnn_lanes_sums_t *sums) {
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
         sum_class(&list, counts + 2u * j, base, code_max, 4u, sums->word[j]);
     }
+    return list;
 }
 
-void ebnn_lanes_sum8(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
-                 ebnn_lanes_sums_t *sums) {
+const uint16_t *ebnn_lanes_sum8(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                uint32_t code_max, ebnn_lanes_sums_t *sums) {
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
         sum_class(&list, counts + 2u * j, base, code_max, 8u, sums->word[j]);
     }
+    return list;
 }

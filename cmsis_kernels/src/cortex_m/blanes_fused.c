@@ -41,6 +41,23 @@ BL_INLINE void add_classes(const uint32_t *c, uint32_t bias, uint32_t *t) {
     }
 
 /* The totals of eight pixels (of the first only where only_first); w: the first of their words of class 0. */
+/* The same of words of negative and positive entries apart: those of the negative ones are complements. */
+#define GATHER_APART(w, first, then)                                                                         \
+    for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                            \
+        c[j] = then(first((w)[8u * j]), (w)[8u * j + 4u]);                                                   \
+    }
+
+static void totals_apart(const uint32_t *w, totals_t *t) {
+    const uint32_t bias = EBNN_CLASSES * 255u * 0x00010001u;
+    for (uint32_t k = 0; k < 2u; k++, w++) {
+        uint32_t c[8];
+        GATHER_APART(w, bl_uxtb16, bl_uxtab16)
+        add_classes(c, bias, t->half[0] + 2u * k);
+        GATHER_APART(w, bl_uxtb16_ror8, bl_uxtab16_ror8)
+        add_classes(c, bias, t->half[0] + 2u * k + 1u);
+    }
+}
+
 BL_INLINE void totals_of(uint32_t chunks, uint32_t field_bits, const uint32_t *w, int only_first,
                          totals_t *t) {
     const uint32_t bias = chunks * EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
@@ -66,7 +83,9 @@ BL_INLINE void totals_of(uint32_t chunks, uint32_t field_bits, const uint32_t *w
 }
 
 static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *w, int only_first, totals_t *t) {
-    if (p->chunks == 1u && p->field_bits == 4u) {
+    if (p->apart != 0u) {
+        totals_apart(w, t);
+    } else if (p->chunks == 1u && p->field_bits == 4u) {
         totals_of(1, 4, w, only_first, t);
     } else {
         totals_of(p->chunks, p->field_bits, w, only_first, t);
@@ -317,19 +336,17 @@ static void channels(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, ui
 void ebnn_lanes_fast_group__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
                                       uint32_t first, uint32_t n, const uint16_t *list, const uint8_t *counts,
                                       const uint8_t *base, uint32_t *scratch) {
-    const uint32_t most = p->field_bits == 4u ? 16u : 8u;
+    const uint32_t most = p->field_bits == 4u ? 16u : 8u, chunks = p->chunks;
+    const ebnn_lanes_runs_t narrow = p->code_max == 1u ? ebnn_lanes_sum4_long
+                                     : p->apart != 0u  ? ebnn_lanes_sum4_apart
+                                                       : ebnn_lanes_sum4_short;
+    const ebnn_lanes_runs_t sum = most == 16u ? narrow : ebnn_lanes_sum8_long;
     ebnn_lanes_sums_t sums[EBNN_FAST_CHUNKS];
     totals_t *t = (totals_t *)scratch;
     for (uint32_t at = 0; at < n; at += most, base += 8) {
         const uint16_t *l = list;
-        for (uint32_t i = 0; i < p->chunks; i++) {
-            const uint8_t *of_chunk = counts + 16u * i;
-            if (p->field_bits == 4u) {
-                ebnn_lanes_sum4__cortex_m4(l, of_chunk, base, p->code_max, &sums[i]);
-            } else {
-                ebnn_lanes_sum8__cortex_m4(l, of_chunk, base, p->code_max, &sums[i]);
-            }
-            l += i + 1u < p->chunks ? ebnn_lanes_entries(of_chunk) : 0u;
+        for (uint32_t i = 0; i < chunks; i++) {
+            l = sum(l, counts + 16u * i, base, sums[i].word[0]);
         }
         totals(p, sums[0].word[0], at + 1u == n, t++);
         if (most == 16u && at + 8u < n) {

@@ -1,12 +1,12 @@
 /*
  * Class sums of the lanes kernels for cores with Thumb-2 (M3/M4/M7/M33); a C twin elsewhere.
  *
- * Per element and pass one LDRH, two LDR and two ADD: offsets and fields of two or three elements are loaded in a row,
- * because consecutive loads pipeline. Registers: r0 list, r1 and r2 the two words of a pass (base), r3 elements left,
- * r4..r7 class sums, r8 and r9 sums of narrow fields, r10..r12 and lr temporaries.
+ * Per element and pass one LDRH, two LDR and two ADD: offsets and fields of two or three elements are loaded
+ * in a row, because consecutive loads pipeline. Registers: r0 list, r1 and r2 the two words of a pass (base),
+ * r3 elements left, r4..r7 class sums, r8 and r9 sums of narrow fields, r10..r12 and lr temporaries.
  *
- * Widening without masks for the even fields: N += n and H += odd(n) give even = N - (H << field), exact modulo 2^32
- * because the true even sums fit their fields.
+ * Widening without masks for the even fields: N += n and H += odd(n) give even = N - (H << field), exact
+ * modulo 2^32 because the true even sums fit their fields.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -57,7 +57,9 @@ __asm__(
     /* r3 elements whose fields take five at least: blocks of five, then one to four */
     ".macro EBNN_RUN_SHORT bits\n"
     "  subs r3, #5\n blo 2f\n"
-    "1: EBNN_FIRST3\n EBNN_ADD2\n EBNN_WIDEN \\bits\n subs r3, #5\n bhs 1b\n"
+    "1: EBNN_FIRST3\n EBNN_ADD2\n EBNN_WIDEN \\bits\n subs r3, #5\n blo 2f\n"
+    "  EBNN_FIRST3\n EBNN_ADD2\n EBNN_WIDEN \\bits\n subs r3, #5\n blo 2f\n"
+    "  EBNN_FIRST3\n EBNN_ADD2\n EBNN_WIDEN \\bits\n subs r3, #5\n bhs 1b\n"
     "2: add r3, #5\n tbb [pc, r3]\n"
     "3: .byte (9f-3b)/2, (4f-3b)/2, (5f-3b)/2, (6f-3b)/2, (7f-3b)/2\n .balign 2\n"
     "7: EBNN_FIRST2\n EBNN_ADD2\n b 8f\n"
@@ -105,40 +107,79 @@ __asm__(
     "  bne 10b\n"
     "  add sp, #12\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
     ".endm\n"
+    /* const uint16_t *name(list, counts, base, sums): 16 runs; the stack holds counts, sums and runs left */
+    ".text\n.balign 4\n.global ebnn_lanes_sum4_apart\n.type ebnn_lanes_sum4_apart, %function\n.thumb_func\n"
+    "ebnn_lanes_sum4_apart:\n"
+    "  push {r4-r11, lr}\n sub sp, #12\n"
+    "  str r3, [sp, #" SP_SUMS "]\n mov r12, #16\n str r12, [sp, #" SP_CLASS "]\n"
+    "  mov r12, r1\n mov r1, r2\n add r2, r1, #4\n"
+    "10: ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
+    "  movs r4, #0\n movs r5, #0\n movs r6, #0\n movs r7, #0\n"
+    "  EBNN_RUN_SHORT 4\n"
+    "  ldr r10, [sp, #" SP_CLASS "]\n ldrd r12, r11, [sp, #" SP_COUNTS "]\n"
+    "  sub r4, r4, r5, lsl #4\n sub r6, r6, r7, lsl #4\n"
+    "  lsls r3, r10, #31\n itttt eq\n mvneq r4, r4\n mvneq r5, r5\n mvneq r6, r6\n mvneq r7, r7\n"
+    "  stm r11!, {r4-r7}\n subs r10, #1\n strd r11, r10, [sp, #" SP_SUMS "]\n"
+    "  bne 10b\n"
+    "  add sp, #12\n pop {r4-r11, pc}\n.size ebnn_lanes_sum4_apart, .-ebnn_lanes_sum4_apart\n"
     "EBNN_SUM ebnn_lanes_sum4_short, EBNN_RUN_SHORT, 4\n"
     "EBNN_SUM ebnn_lanes_sum4_long, EBNN_RUN_LONG, 4\n"
     "EBNN_SUM ebnn_lanes_sum8_long, EBNN_RUN_LONG, 8\n");
 /* clang-format on */
 
-void ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums);
-void ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums);
-void ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base, ebnn_lanes_sums_t *sums);
-
-void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
-                                ebnn_lanes_sums_t *sums) {
-    if (code_max == 1u) {
-        ebnn_lanes_sum4_long(list, counts, base, sums);
-    } else {
-        ebnn_lanes_sum4_short(list, counts, base, sums);
-    }
-}
-
-void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
-                                ebnn_lanes_sums_t *sums) {
-    (void)code_max; /* at most 15: a byte takes 17 */
-    ebnn_lanes_sum8_long(list, counts, base, sums);
-}
-
 #else
 
-void ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
-                                ebnn_lanes_sums_t *sums) {
-    ebnn_lanes_sum4(list, counts, base, code_max, sums);
+/* One run: sums of the fields of two words, each field's own. */
+static const uint16_t *run(const uint16_t *list, uint32_t n, const uint8_t *base, uint32_t flip,
+                           uint32_t *out) {
+    uint32_t w[4] = {0, 0, 0, 0};
+    for (; n != 0u; n--) {
+        const uint32_t *plane = (const uint32_t *)(const void *)(base + *list++);
+        for (uint32_t i = 0; i < 4u; i++) {
+            w[i] += (plane[i / 2u] >> (4u * (i & 1u))) & 0x0F0F0F0Fu;
+        }
+    }
+    for (uint32_t i = 0; i < 4u; i++) {
+        out[i] = w[i] ^ flip;
+    }
+    return list;
 }
 
-void ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base, uint32_t code_max,
-                                ebnn_lanes_sums_t *sums) {
-    ebnn_lanes_sum8(list, counts, base, code_max, sums);
+const uint16_t *ebnn_lanes_sum4_apart(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                      uint32_t *sums) {
+    for (uint32_t j = 0; j < 2u * EBNN_CLASSES; j++) {
+        list = run(list, counts[j], base, (j & 1u) == 0u ? 0xFFFFFFFFu : 0u, sums + 4u * j);
+    }
+    return list;
+}
+
+const uint16_t *ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                      uint32_t *sums) {
+    return ebnn_lanes_sum4(list, counts, base, 3u, (ebnn_lanes_sums_t *)sums);
+}
+
+const uint16_t *ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                     uint32_t *sums) {
+    return ebnn_lanes_sum4(list, counts, base, 1u, (ebnn_lanes_sums_t *)sums);
+}
+
+const uint16_t *ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                     uint32_t *sums) {
+    return ebnn_lanes_sum8(list, counts, base, 15u, (ebnn_lanes_sums_t *)sums);
 }
 
 #endif
+
+const uint16_t *ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                           uint32_t code_max, ebnn_lanes_sums_t *sums) {
+    if (code_max == 1u) {
+        return ebnn_lanes_sum4_long(list, counts, base, sums->word[0]);
+    }
+    return ebnn_lanes_sum4_short(list, counts, base, sums->word[0]);
+}
+
+const uint16_t *ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                           uint32_t code_max, ebnn_lanes_sums_t *sums) {
+    (void)code_max;
+    return ebnn_lanes_sum8_long(list, counts, base, sums->word[0]);
+}
