@@ -76,17 +76,22 @@ def bconv2d(rng: Rng) -> Graph:
         h = w = 1
     dtype = _pick(rng, ("b1", "b1", "b1", "u2", "u2", "u3", "u4", "s8"))
     kind = _pick(rng, ("binary", "binary", "binary", "ternary", "two_plane"))
+    binary = rng.random() < 0.25  # bits in, bits out by thresholds: kernels of their own take these
+    if binary:
+        dtype, kind = "b1", _pick(rng, ("binary", "binary", "binary", "ternary"))
     zero = int(rng.integers(-20, 21)) if dtype == "s8" and rng.random() < 0.5 else 0
     weights = rng.choice(np.array(WEIGHT_KINDS[kind], np.int8), (out_c, *window["kernel"], in_c))
     if rng.random() < 0.15:  # statistics that defeat an average-case design: a channel of one sign
         weights[: max(1, out_c // 2)] = WEIGHT_KINDS[kind][-1]
-    pad_one = int(dtype == "b1" and rng.random() < 0.5)
+    pad_one = int(dtype == "b1" and (binary or rng.random() < 0.5))
     attrs: dict[str, Any] = {**window, "weights": weights, "weight_kind": kind, "pad_one": pad_one}
     source = TensorType((h, w, in_c), dtype, 0.5, zero)
     bound = max(1, int(np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)).max()) * _LIMITS[dtype])
     spread = max(2, int(bound**0.5) * 2)
     out_dtype = _pick(rng, ("b1", "b1", "b1", "s8", "s8", "s8", "s32", "u2", "u3", "u4"))
-    if out_dtype == "b1" and rng.random() < 0.7:
+    if binary:
+        out_dtype = "b1"
+    if out_dtype == "b1" and (binary or rng.random() < 0.7):
         threshold = rng.integers(-spread, spread + 1, out_c)
         threshold[rng.random(out_c) < 0.05] = np.iinfo(np.int32).min
         threshold[rng.random(out_c) < 0.05] = np.iinfo(np.int32).max
