@@ -75,7 +75,7 @@ def test_training_learns() -> None:
 
 def test_a_killed_run_resumes_exactly(tmp_path: Path) -> None:
     data, teacher = synthetic(), small_network(7, weight="int8", act="lsq:8").eval()
-    config = TrainConfig(epochs=3, batch_size=32)
+    config = TrainConfig(epochs=3, batch_size=32, noise=0.5)
     whole = small_network(act="stochastic")
     fit(whole, data, config, tmp_path / "whole.pt", [teacher])
 

@@ -56,6 +56,17 @@ def train() -> None:
     "--mixup", type=click.FloatRange(0, 0.5), default=0.3, show_default=True, help="Largest share mixed in."
 )
 @click.option("--weight-decay", type=click.FloatRange(0), default=3e-4, show_default=True)
+@click.option(
+    "--noise", type=click.FloatRange(0), default=0.0, show_default=True, help="Of the inputs, in int8 steps."
+)
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    default=0.7,
+    show_default=True,
+    help="Weight of the teachers' loss; 1 learns from them alone.",
+)
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True)
 @click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -87,6 +98,9 @@ def kws(
     epochs: int,
     mixup: float,
     weight_decay: float,
+    noise: float,
+    distill: float,
+    temperature: float,
     batch_size: int,
     lr: float,
     seed: int,
@@ -128,8 +142,10 @@ def kws(
             batch_size=batch_size,
             lr=lr,
             seed=seed,
-            distill=0.7 if learn_from else 0.0,
+            distill=distill if learn_from else 0.0,
+            temperature=temperature,
             mixup=mixup,
+            noise=noise,
             weight_decay=weight_decay,
         )
         network, metrics = fit_recipe(

@@ -33,7 +33,8 @@ class TrainConfig:
     draws a clip in proportion to (clips of its class)^-b; ``adjust`` a adds a * log(class share) to the
     logits of the label loss (logit adjustment, Menon et al. 2021), so that rare classes are not drowned
     by frequent ones. ``max_shift`` and ``mask`` are in frames; ``mixup`` is the largest share of a second
-    clip mixed in. ``weight_decay`` acts on all weights but the latent ones of binary layers.
+    clip mixed in. ``weight_decay`` acts on all weights but the latent ones of binary layers. ``noise`` is the
+    standard deviation of Gaussian noise added to the inputs, in steps of their int8 grid.
     """
 
     epochs: int = 60
@@ -49,6 +50,7 @@ class TrainConfig:
     mask: int = 5
     weight_decay: float = 3e-4
     label_smoothing: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         ok = (
@@ -64,6 +66,7 @@ class TrainConfig:
             and self.mask >= 0
             and self.weight_decay >= 0
             and 0 <= self.label_smoothing < 1
+            and self.noise >= 0
         )
         if not ok:
             raise UsageError(f"training parameters out of range: {self}")
@@ -241,6 +244,9 @@ class Trainer:
             share = self.config.mixup * float(torch.rand((), generator=self.generator))
             other = torch.randperm(len(y), generator=self.generator)
             real, partner = (1 - share) * real + share * real[other], y[other]
+        if self.config.noise > 0:
+            size = self.config.noise * self.network.input.scale
+            real = real + size * torch.randn(real.shape, generator=self.generator)
         logits = self.network(real)
         loss = (1 - share) * self._label_loss(logits, y)
         if share > 0:
