@@ -68,10 +68,11 @@ typedef struct {
     uint8_t lanes;            /* that the weights were packed for; 32: the lookup kernel, bytes for words */
 } ebnn_bconv_dot_params_t;
 
-/* Low-bit weights and s8 activations, EBNN_NHWC to EBNN_NHWC (any epilogue, one output). Weights are 2-bit numbers u:
- * binary w = 2 u - 1, ternary w = u - 1, two-plane w = 2 u - 3. Rows of K products, filled up with x = 0 to a multiple
- * of 128, four output channels side by side: byte b of a block of 32 holds the products b, b + 32, b + 64, b + 96 in
- * bits 0-1, 2-3, 4-5, 6-7. acc = gain * sum(u * x) - minus * sum(x) + offset[c], x as stored, the zero point outside. */
+/* Low-bit weights and s8 activations, EBNN_NHWC to EBNN_NHWC (any epilogue, one output). Weights are 2-bit
+ * numbers u: binary w = 2 u - 1, ternary w = u - 1, two-plane w = 2 u - 3. Rows of K products, filled up with
+ * x = 0 to a multiple of 128, four output channels side by side: byte b of a block of 32 holds the products
+ * b, b + 32, b + 64, b + 96 in bits 0-1, 2-3, 4-5, 6-7. acc = gain * sum(u * x) - minus * sum(x) + offset[c],
+ * x as stored, the zero point outside. */
 typedef struct {
     ebnn_conv_dims_t dims;
     const uint8_t *weights; /* [ceil(out_c / 4)][row / 128][4][32] */

@@ -41,14 +41,14 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w
     for (uint32_t first = 0; first < words; first += 31u) {
         const uint32_t end = words - first < 31u ? words : first + 31u;
         ebnn_lane_t sums[EBNN_DOT_PIXELS];
+        const uint32_t *at[EBNN_DOT_PIXELS];
         for (uint32_t i = 0; i < n; i++) {
             sums[i] = ebnn_lane_splat(0);
+            at[i] = x + (size_t)i * words + first;
         }
-        for (uint32_t k = first; k < end; k++) {
+        for (uint32_t k = first; k < end; k++, w += planes * EBNN_DOT_LANES) {
             for (uint32_t i = 0; i < n; i++) {
-                const ebnn_lane_t v =
-                    ebnn_dot_word(x[(size_t)i * words + k], w + (size_t)k * planes * EBNN_DOT_LANES, planes);
-                sums[i] = ebnn_lane_add_counts8(sums[i], v);
+                sums[i] = ebnn_lane_add_counts8(sums[i], ebnn_dot_word(*at[i]++, w, planes));
             }
         }
         for (uint32_t i = 0; i < n; i++) {

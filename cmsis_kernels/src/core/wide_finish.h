@@ -237,7 +237,7 @@ static inline void ebnn_wide_finish(const ebnn_bconv_wide_params_t *p, const ebn
             value = sum + 1;
         } else if (p->weight_kind == 3u) { /* w = 2 * s0 + s1 = s0 + s0 + s1 */
             ebnn_lane_t twice[EBNN_WIDE_PLANES], other[EBNN_WIDE_PLANES];
-            twice[0] = ebnn_lane_splat(0);
+            twice[0] = other[0] = ebnn_lane_splat(0);
             for (uint32_t bit = 0; bit < width; bit++) {
                 twice[bit + 1u] = d[2u * i][bit];
                 other[bit] = d[2u * i + 1u][bit];
