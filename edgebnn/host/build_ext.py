@@ -25,11 +25,11 @@ FOLDERS = (
     + (["neon"] if AARCH64 else [])
 )
 ISAS = (
-    ["portable", "word64", "cortex_m0", "cortex_m4"]
+    ["portable", "word64", "cortex_m0", "thumb2", "cortex_m4"]
     + (["avx2", "avx512"] if X86 else [])
     + (["neon"] if AARCH64 else [])
 )
-ALL_ISAS = ["portable", "word64", "cortex_m0", "cortex_m4", "mve", "neon", "avx2", "avx512"]
+ALL_ISAS = ["portable", "word64", "cortex_m0", "thumb2", "cortex_m4", "mve", "neon", "avx2", "avx512"]
 
 _cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
 

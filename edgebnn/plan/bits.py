@@ -13,7 +13,7 @@ from edgebnn.plan.types import Candidate, Choice, Context
 BLOCK_BUDGETS = (None, 8192, 4096)
 
 #: Cost relative to the Cortex-M4's kernels.
-SLOWER = {"portable": 1.7, "cortex_m0": 1.4, "cortex_m4": 1.0}
+SLOWER = {"portable": 1.7, "cortex_m0": 1.4, "thumb2": 1.0, "cortex_m4": 1.0}
 
 
 def bits_cost(packed: Packed, kernel: str) -> float:
@@ -165,5 +165,9 @@ def _dense_candidate(isa: str) -> Candidate:
 
 CANDIDATES = (
     Candidate("bit planes mve", ("bconv2d",), "mve", _propose_mve),
-    *(make(isa) for isa in ("portable", "cortex_m0", "cortex_m4") for make in (_candidate, _dense_candidate)),
+    *(
+        make(isa)
+        for isa in ("portable", "cortex_m0", "thumb2", "cortex_m4")
+        for make in (_candidate, _dense_candidate)
+    ),
 )
