@@ -1,0 +1,40 @@
+"""The planner's cycles of the bit-plane convolutions against the estimate from their instructions."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("unicorn")
+pytestmark = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc")
+
+from benchmarks.cortex_m.measure import choices, measure  # noqa: E402
+from benchmarks.cortex_m.rows import low_bit  # noqa: E402
+
+KERNEL = "ebnn_bconv2d_bits__cortex_m4"
+
+
+@pytest.mark.parametrize(
+    ("size", "out_c", "kernel", "kind"),
+    [
+        ((25, 5, 64), 64, (1, 1), "binary"),
+        ((25, 1, 64), 64, (5, 1), "binary"),
+        ((10, 10, 16), 32, (3, 3), "binary"),
+        ((20, 10, 8), 24, (3, 3), "binary"),
+        ((8, 8, 128), 32, (3, 3), "binary"),
+        ((25, 1, 64), 64, (5, 1), "ternary"),
+        ((25, 5, 64), 32, (1, 1), "ternary"),
+    ],
+)
+def test_cycles_are_near_the_estimate(
+    size: tuple[int, int, int], out_c: int, kernel: tuple[int, int], kind: str
+) -> None:
+    graph = low_bit(size, out_c, kernel, "b1", kind)(np.random.default_rng(7))
+    costs = {c.variant: c.cost for c in choices(graph, graph.ops[0], "cortex-m4") if c.kernel == KERNEL}
+    found = {m.variant: m.cycles for m in measure(graph, "cortex-m4") if m.kernel == KERNEL}
+    assert costs and costs.keys() == found.keys()
+    for variant, cycles in found.items():
+        assert cycles is not None
+        assert costs[variant] == pytest.approx(cycles.nominal, rel=0.1), variant
