@@ -14,6 +14,13 @@
 #define BL_INLINE static inline
 #endif
 
+/* Rarely needed: made for size. */
+#if defined(__GNUC__)
+#define BL_COLD __attribute__((noinline, cold))
+#else
+#define BL_COLD
+#endif
+
 #if EBNN_ARM_DSP
 
 #define EBNN_OP2_(name, text)                                                                                \

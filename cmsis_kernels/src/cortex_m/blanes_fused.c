@@ -27,68 +27,69 @@ BL_INLINE void add_classes(const uint32_t *c, uint32_t bias, uint32_t *t) {
 
 #define NEXT_CHUNK (sizeof(ebnn_lanes_sums_t) / sizeof(uint32_t))
 
-/* c = the class sums of two pixels over all chunks; first and then: how a chunk's word gives or adds them. */
-#define GATHER(chunks, w, first, then)                                                                       \
+/* c = the class sums of two pixels of one chunk; first: their fields of a word v. */
+#define GATHER(w, first)                                                                                     \
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                            \
         const uint32_t v = (w)[4u * j];                                                                      \
         c[j] = first;                                                                                        \
-    }                                                                                                        \
-    for (uint32_t i = 1; i < (chunks); i++) {                                                                \
-        for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                        \
-            const uint32_t v = (w)[i * NEXT_CHUNK + 4u * j];                                                 \
-            c[j] = then;                                                                                     \
-        }                                                                                                    \
     }
 
-/* The totals of eight pixels (of the first only where only_first); w: the first of their words of class 0. */
-/* The same of words of negative and positive entries apart: those of the negative ones are complements. */
-#define GATHER_APART(w, first, then)                                                                         \
+/* The same of words of negative and positive entries apart. */
+#define GATHER_APART(w, bytes)                                                                               \
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {                                                            \
-        c[j] = then(first((w)[8u * j]), (w)[8u * j + 4u]);                                                   \
+        c[j] = bl_ssub16(bytes((w)[8u * j + 4u]), bytes((w)[8u * j]));                                       \
     }
 
 static void totals_apart(const uint32_t *w, totals_t *t) {
-    const uint32_t bias = EBNN_CLASSES * 255u * 0x00010001u;
-    for (uint32_t k = 0; k < 2u; k++, w++) {
+    for (uint32_t k = 0; k < 4u; k += 2u, w++) {
         uint32_t c[8];
-        GATHER_APART(w, bl_uxtb16, bl_uxtab16)
-        add_classes(c, bias, t->half[0] + 2u * k);
-        GATHER_APART(w, bl_uxtb16_ror8, bl_uxtab16_ror8)
-        add_classes(c, bias, t->half[0] + 2u * k + 1u);
+        GATHER_APART(w, bl_uxtb16)
+        add_classes(c, 0u, t->half[0] + k);
+        GATHER_APART(w, bl_uxtb16_ror8)
+        add_classes(c, 0u, t->half[0] + k + 1u);
     }
 }
 
-BL_INLINE void totals_of(uint32_t chunks, uint32_t field_bits, const uint32_t *w, int only_first,
-                         totals_t *t) {
-    const uint32_t bias = chunks * EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
-    uint32_t c[8];
-    if (field_bits == 8u) {
-        for (uint32_t k = 0; k < 4u; k++) {
-            GATHER(chunks, w + k, v, bl_sadd16(c[j], v))
-            add_classes(c, 0u, t->half[0] + k); /* 8 * EBNN_LANES_BIAS8 is 0 modulo 2^16 */
+/* The totals of eight pixels (of the first only where only_first) from one chunk of 4-bit fields; w: the
+ * first of their words of class 0. */
+static void totals_of_one(const uint32_t *w, int only_first, totals_t *t) {
+    const uint32_t bias = EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
+    for (uint32_t k = 0; k < 4u; k += 2u, w++) {
+        uint32_t c[8];
+        GATHER(w, bl_uxtb16(v))
+        add_classes(c, bias, t->half[0] + k);
+        if (only_first) {
+            return;
         }
-        return;
+        GATHER(w, bl_uxtb16_ror8(v))
+        add_classes(c, bias, t->half[0] + k + 1u);
     }
-    GATHER(chunks, w, bl_uxtb16(v), bl_uxtab16(c[j], v))
-    add_classes(c, bias, t->half[0]);
-    if (only_first) {
-        return;
+}
+
+/* The same of any number of chunks and width of fields. */
+static BL_COLD void totals_of_any(uint32_t chunks, uint32_t field_bits, const uint32_t *w, totals_t *t) {
+    const uint32_t bias = field_bits == 8u ? 0u : chunks * EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
+    for (uint32_t k = 0; k < 4u; k++) {
+        const uint32_t *of_k = field_bits == 8u ? w + k : w + k / 2u;
+        uint32_t c[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        for (uint32_t i = 0; i < chunks; i++, of_k += NEXT_CHUNK) {
+            for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
+                const uint32_t v = of_k[4u * j];
+                const uint32_t bytes = (k & 1u) != 0u ? bl_uxtb16_ror8(v) : bl_uxtb16(v);
+                c[j] = bl_sadd16(c[j], field_bits == 8u ? v : bytes);
+            }
+        }
+        add_classes(c, bias, t->half[0] + k); /* 8 * EBNN_LANES_BIAS8 is 0 modulo 2^16 */
     }
-    GATHER(chunks, w, bl_uxtb16_ror8(v), bl_uxtab16_ror8(c[j], v))
-    add_classes(c, bias, t->half[0] + 1);
-    GATHER(chunks, w + 1, bl_uxtb16(v), bl_uxtab16(c[j], v))
-    add_classes(c, bias, t->half[0] + 2);
-    GATHER(chunks, w + 1, bl_uxtb16_ror8(v), bl_uxtab16_ror8(c[j], v))
-    add_classes(c, bias, t->half[0] + 3);
 }
 
 static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *w, int only_first, totals_t *t) {
     if (p->apart != 0u) {
         totals_apart(w, t);
     } else if (p->chunks == 1u && p->field_bits == 4u) {
-        totals_of(1, 4, w, only_first, t);
+        totals_of_one(w, only_first, t);
     } else {
-        totals_of(p->chunks, p->field_bits, w, only_first, t);
+        totals_of_any(p->chunks, p->field_bits, w, t);
     }
     if (p->weight_kind != 1u) {
         for (uint32_t i = 0; i < 4u; i++) {
@@ -137,7 +138,7 @@ BL_INLINE uint32_t outputs2(const channel_t *c, uint32_t d) {
 }
 
 /* y: halves of 0 .. 255 (128 more than the outputs); eight codes of the next layer. */
-BL_INLINE uint32_t codes8(const channel_t *c, const uint32_t *y) {
+static BL_COLD uint32_t codes8(const channel_t *c, const uint32_t *y) {
     uint32_t a = affine2(y[0], c->next_mul, c->next_add, c->next_shift);
     uint32_t b = affine2(y[1], c->next_mul, c->next_add, c->next_shift);
     uint32_t e = affine2(y[2], c->next_mul, c->next_add, c->next_shift);
@@ -215,8 +216,8 @@ static void channel_of_block(const channel_t *channel, uint32_t n, const totals_
 }
 
 /* n pixels of one channel; residual and next may be NULL. */
-static void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane, uint8_t *out,
-                    const uint8_t *residual, uint32_t *next) {
+static BL_COLD void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane, uint8_t *out,
+                            const uint8_t *residual, uint32_t *next) {
     for (; n != 0u; t++) {
         const uint32_t *d = t->half[plane];
         uint32_t y[4];
@@ -253,7 +254,7 @@ static void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t 
 
 /* Narrows n stored outputs to act_min .. act_max; the bytes behind the last are 0 and stay 0 when 0 is
  * inside. */
-static void limit(const ebnn_bconv_lanes_params_t *p, uint8_t *out, uint32_t n) {
+static BL_COLD void limit(const ebnn_bconv_lanes_params_t *p, uint8_t *out, uint32_t n) {
     if (p->act_min == 0 && p->act_max == INT8_MAX) { /* ReLU: four bytes at a time */
         for (uint32_t i = 0; i < n; i += 4u) {
             const uint32_t y = ebnn_load32(out + i);

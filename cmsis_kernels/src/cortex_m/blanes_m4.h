@@ -33,7 +33,7 @@ const uint16_t *ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts
                                      uint32_t *sums);
 
 /* Of 4-bit fields with codes up to 3, negative and positive entries apart: [class][2][4] words, fields
- * without bias, those of the negative entries complemented (255 minus the sum). */
+ * without bias. */
 const uint16_t *ebnn_lanes_sum4_apart(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
                                       uint32_t *sums);
 

@@ -118,7 +118,6 @@ __asm__(
     "  EBNN_RUN_SHORT 4\n"
     "  ldr r10, [sp, #" SP_CLASS "]\n ldrd r12, r11, [sp, #" SP_COUNTS "]\n"
     "  sub r4, r4, r5, lsl #4\n sub r6, r6, r7, lsl #4\n"
-    "  lsls r3, r10, #31\n itttt eq\n mvneq r4, r4\n mvneq r5, r5\n mvneq r6, r6\n mvneq r7, r7\n"
     "  stm r11!, {r4-r7}\n subs r10, #1\n strd r11, r10, [sp, #" SP_SUMS "]\n"
     "  bne 10b\n"
     "  add sp, #12\n pop {r4-r11, pc}\n.size ebnn_lanes_sum4_apart, .-ebnn_lanes_sum4_apart\n"
@@ -130,8 +129,7 @@ __asm__(
 #else
 
 /* One run: sums of the fields of two words, each field's own. */
-static const uint16_t *run(const uint16_t *list, uint32_t n, const uint8_t *base, uint32_t flip,
-                           uint32_t *out) {
+static const uint16_t *run(const uint16_t *list, uint32_t n, const uint8_t *base, uint32_t *out) {
     uint32_t w[4] = {0, 0, 0, 0};
     for (; n != 0u; n--) {
         const uint32_t *plane = (const uint32_t *)(const void *)(base + *list++);
@@ -140,7 +138,7 @@ static const uint16_t *run(const uint16_t *list, uint32_t n, const uint8_t *base
         }
     }
     for (uint32_t i = 0; i < 4u; i++) {
-        out[i] = w[i] ^ flip;
+        out[i] = w[i];
     }
     return list;
 }
@@ -148,7 +146,7 @@ static const uint16_t *run(const uint16_t *list, uint32_t n, const uint8_t *base
 const uint16_t *ebnn_lanes_sum4_apart(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
                                       uint32_t *sums) {
     for (uint32_t j = 0; j < 2u * EBNN_CLASSES; j++) {
-        list = run(list, counts[j], base, (j & 1u) == 0u ? 0xFFFFFFFFu : 0u, sums + 4u * j);
+        list = run(list, counts[j], base, sums + 4u * j);
     }
     return list;
 }
