@@ -285,7 +285,7 @@ static void signs(int32_t mul, int32_t add, uint32_t n, const totals_t *t, uint3
         }
         const uint32_t v = (a & top) >> 15 | (c & top) >> 11 | (b & top) >> 7 | (e & top) >> 3;
         if (n <= 8u) {
-            *out = v & (~0u >> (32u - 4u * n)); /* a condition here is miscompiled by GCC 12 for the Cortex-M55 */
+            *out = v & (~0u >> (32u - 4u * n)); /* GCC 12 miscompiles a condition here (M55) */
             return;
         }
         *out++ = v;
