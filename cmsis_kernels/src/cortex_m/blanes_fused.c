@@ -67,7 +67,7 @@ static void totals_of_one(const uint32_t *w, int only_first, totals_t *t) {
 }
 
 /* The same of any number of chunks and width of fields. */
-static BL_COLD void totals_of_any(uint32_t chunks, uint32_t field_bits, const uint32_t *w, totals_t *t) {
+BL_INLINE void totals_of_any(uint32_t chunks, uint32_t field_bits, const uint32_t *w, totals_t *t) {
     const uint32_t bias = field_bits == 8u ? 0u : chunks * EBNN_CLASSES * EBNN_LANES_BIAS4 * 0x00010001u;
     for (uint32_t k = 0; k < 4u; k++) {
         const uint32_t *of_k = field_bits == 8u ? w + k : w + k / 2u;
@@ -86,10 +86,12 @@ static BL_COLD void totals_of_any(uint32_t chunks, uint32_t field_bits, const ui
 static void totals(const ebnn_bconv_lanes_params_t *p, const uint32_t *w, int only_first, totals_t *t) {
     if (p->apart != 0u) {
         totals_apart(w, t);
+    } else if (p->field_bits == 8u) {
+        totals_of_any(p->chunks, 8u, w, t);
     } else if (p->chunks == 1u && p->field_bits == 4u) {
         totals_of_one(w, only_first, t);
     } else {
-        totals_of_any(p->chunks, p->field_bits, w, t);
+        totals_of_any(p->chunks, 4u, w, t);
     }
     if (p->weight_kind != 1u) {
         for (uint32_t i = 0; i < 4u; i++) {
@@ -174,44 +176,44 @@ static void put_tail(uint32_t n, const uint32_t *y, uint32_t q, uint8_t *out, ui
     }
 }
 
+/* Eight pixels of the usual block: y: their outputs, from the totals d and the shortcut r0, r1; returns their
+ * codes. */
+BL_INLINE uint32_t eight_of_block(const uint32_t *d, int32_t muls, int32_t add, int32_t next_add, uint32_t r0,
+                                  uint32_t r1, uint32_t *y) {
+    const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
+    uint32_t y0 = ebnn_sxtab16(map_low(d[0], muls, add), p0), y1 = ebnn_sxtab16(map_low(d[1], muls, add), p1);
+    uint32_t y2 = ebnn_sxtab16_ror8(map_low(d[2], muls, add), p0);
+    uint32_t y3 = ebnn_sxtab16_ror8(map_low(d[3], muls, add), p1);
+    BL_USAT16X4(y0, y1, y2, y3, 8);
+    const uint32_t e = y0 | (y2 << 8), f = y1 | (y3 << 8);
+    y[0] = ebnn_pkhbt16(e, f) ^ 0x80808080u;
+    y[1] = ebnn_pkhtb16(e, f) ^ 0x80808080u;
+    y0 = map_high(y0, muls, next_add);
+    y1 = map_high(y1, muls, next_add);
+    y2 = map_high(y2, muls, next_add);
+    y3 = map_high(y3, muls, next_add);
+    BL_USAT16X4(y0, y1, y2, y3, 2);
+    return y0 | (y2 << 4) | (y1 << 8) | (y3 << 12);
+}
+
 /* The usual block, without tests inside: shortcut, shifts of 16, 2 bits a code. */
 static void channel_of_block(const channel_t *channel, uint32_t n, const totals_t *t, uint32_t plane,
                              uint8_t *out, const uint8_t *residual, uint32_t *next) {
     const int32_t add = channel->add, next_add = channel->next_add;
     const int32_t muls = (int32_t)ebnn_pkhbt16((uint32_t)channel->mul, (uint32_t)channel->next_mul);
     const uint32_t *d = t->half[plane];
-    for (;; d += sizeof *t / sizeof *d) {
-        uint32_t y0 = map_low(d[0], muls, add), y1 = map_low(d[1], muls, add);
-        uint32_t y2 = map_low(d[2], muls, add), y3 = map_low(d[3], muls, add);
-        const uint32_t r0 = ebnn_load32(residual), r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
-        const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
-        y0 = ebnn_sxtab16(y0, p0);
-        y2 = ebnn_sxtab16_ror8(y2, p0);
-        y1 = ebnn_sxtab16(y1, p1);
-        y3 = ebnn_sxtab16_ror8(y3, p1);
-        BL_USAT16X4(y0, y1, y2, y3, 8);
-        const uint32_t e = y0 | (y2 << 8), f = y1 | (y3 << 8);
-        const uint32_t low = ebnn_pkhbt16(e, f) ^ 0x80808080u, high = ebnn_pkhtb16(e, f) ^ 0x80808080u;
-        y0 = map_high(y0, muls, next_add);
-        y1 = map_high(y1, muls, next_add);
-        y2 = map_high(y2, muls, next_add);
-        y3 = map_high(y3, muls, next_add);
-        BL_USAT16X4(y0, y1, y2, y3, 2);
-        const uint32_t q = y0 | (y2 << 4) | (y1 << 8) | (y3 << 12);
-        if (n < 8u) {
-            const uint32_t y[2] = {low, high};
-            put_tail(n, y, q, out, next);
-            return;
-        }
-        ebnn_store32(out, low);
-        ebnn_store32(out + 4, high);
-        *next++ = q;
-        n -= 8u;
-        if (n == 0u) {
-            return;
-        }
-        residual += 8;
-        out += 8;
+    const uint32_t *end = next + n / 8u;
+    uint32_t y[2];
+    for (; next != end; d += sizeof *t / sizeof *d, residual += 8, out += 8) {
+        *next++ = eight_of_block(d, muls, add, next_add, ebnn_load32(residual), ebnn_load32(residual + 4), y);
+        ebnn_store32(out, y[0]);
+        ebnn_store32(out + 4, y[1]);
+    }
+    n &= 7u;
+    if (n != 0u) {
+        const uint32_t r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
+        const uint32_t q = eight_of_block(d, muls, add, next_add, ebnn_load32(residual), r1, y);
+        put_tail(n, y, q, out, next);
     }
 }
 
