@@ -67,7 +67,7 @@ def bconv2d(rng: Rng) -> Graph:
     window = _window(rng)
     large = rng.random() < 0.1
     h, w = _image(rng, window, 24 if large and rng.random() < 0.5 else 9)
-    if rng.random() < 0.12:  # a dense layer: the kernel covers the whole input
+    if rng.random() < 0.2:  # a dense layer: the kernel covers the whole input
         h, w = _pick(rng, ((1, 1), (1, 1), (2, 3)))
         window = {"kernel": (h, w), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1)}
     in_c, out_c = int(_pick(rng, _LARGE if large else _CHANNELS)), int(_pick(rng, _CHANNELS))
