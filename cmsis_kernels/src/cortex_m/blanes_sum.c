@@ -117,7 +117,7 @@ __asm__(
     "  mov r12, r1\n mov r1, r2\n add r2, r1, #4\n"
     "10: ldrb r3, [r12], #1\n str r12, [sp, #" SP_COUNTS "]\n"
     "  movs r4, #0\n movs r5, #0\n movs r6, #0\n movs r7, #0\n"
-    "  EBNN_RUN_SHORT 4, 3\n"
+    "  EBNN_RUN_SHORT 4, 5\n"
     "  ldr r10, [sp, #" SP_CLASS "]\n ldrd r12, r11, [sp, #" SP_COUNTS "]\n"
     "  sub r4, r4, r5, lsl #4\n sub r6, r6, r7, lsl #4\n"
     "  stm r11!, {r4-r7}\n subs r10, #1\n strd r11, r10, [sp, #" SP_SUMS "]\n"
