@@ -22,7 +22,8 @@ static inline uint32_t ebnn_bits_buffer_size(const ebnn_bconv_bits_params_t *p) 
     const uint32_t k = ebnn_bits_k(p);
     const uint32_t planes = (8u * (k + 1u) + 8u) * p->block_words;
     const uint32_t list = p->lists == NULL ? (2u * p->list_size + 3u) & ~3u : 0u;
-    const uint32_t totals = p->way == EBNN_BITS_MINORITY ? 4u * EBNN_BITS_MOST * p->block_words + 4u * (k / 2u + 1u) : 0u;
+    const uint32_t totals =
+        p->way == EBNN_BITS_MINORITY ? 4u * EBNN_BITS_MOST * p->block_words + 4u * (k / 2u + 1u) : 0u;
     return planes + list + totals;
 }
 
@@ -55,29 +56,24 @@ static inline uint32_t ebnn_bits_narrow(const ebnn_bconv_bits_params_t *p, uint3
     return all;
 }
 
-/* The words of one group: four channels of eight runs, or up to eight channels of one. out: plane of the first.
- * Returns the end of the group's lists. */
-static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
-                                              uint32_t group, const uint16_t *list, const uint32_t *planes,
-                                              const uint32_t *totals, uint32_t live, uint32_t *out, uint32_t stride) {
+/* The words of one group: four channels of eight runs, or up to eight channels of one. out: plane of the
+ * first. Returns the end of the group's lists. */
+static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p,
+                                              const ebnn_bits_parts_t *parts, uint32_t group,
+                                              const uint16_t *list, const uint32_t *planes,
+                                              const uint32_t *totals, uint32_t live, uint32_t *out,
+                                              uint32_t stride) {
     const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
     const uint32_t first = (p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS) * group;
     const uint32_t most = p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS;
     const uint32_t channels = p->dims.out_c - first < most ? p->dims.out_c - first : most;
     const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS : channels;
     const uint16_t *end = list;
-    const uint32_t narrow =
-        p->way == EBNN_BITS_MINORITY && parts->minority != NULL ? ebnn_bits_narrow(p, first, channels) : 0u;
     uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
     for (uint32_t w = 0; 32u * w < live; w++, planes += apart, totals += EBNN_BITS_MOST) {
         const uint32_t left = live - 32u * w;
         const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
-        const uint16_t *run = p->runs + 2u * EBNN_BITS_RUNS * group;
-        if (narrow != 0u) {
-            end = parts->minority(list, planes, run, narrow, totals, mask, out + w, stride);
-            continue;
-        }
-        end = parts->sum(list, planes, run, runs, p->bits, sums);
+        end = parts->sum(list, planes, p->runs + 2u * EBNN_BITS_RUNS * group, runs, p->bits, sums);
         if (p->way == EBNN_BITS_BUCKETS) {
             uint32_t y[4];
             if (channels == 4u) {
@@ -103,9 +99,30 @@ static inline const uint16_t *ebnn_bits_group(const ebnn_bconv_bits_params_t *p,
     return end;
 }
 
+/* ebnn_bits_group by parts->minority where its range allows. */
+static inline const uint16_t *ebnn_bits_channels(const ebnn_bconv_bits_params_t *p,
+                                                 const ebnn_bits_parts_t *parts, uint32_t group,
+                                                 const uint16_t *list, const uint32_t *planes,
+                                                 const uint32_t *totals, uint32_t live, uint32_t *out,
+                                                 uint32_t stride) {
+    const uint32_t first = EBNN_BITS_RUNS * group, left_c = p->dims.out_c - first;
+    const uint32_t narrow = ebnn_bits_narrow(p, first, left_c < EBNN_BITS_RUNS ? left_c : EBNN_BITS_RUNS);
+    if (narrow == 0u) {
+        return ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
+    }
+    const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
+    const uint16_t *end = list;
+    for (uint32_t w = 0; 32u * w < live; w++, planes += apart, totals += EBNN_BITS_MOST) {
+        const uint32_t left = live - 32u * w;
+        const uint32_t mask = left < 32u ? (1u << left) - 1u : ~0u;
+        end = parts->minority(list, planes, p->runs + 2u * first, narrow, totals, mask, out + w, stride);
+    }
+    return end;
+}
+
 /* The lists of a group's runs in buffer. */
-static inline void ebnn_bits_build(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts, uint32_t group,
-                                   uint16_t *buffer) {
+static inline void ebnn_bits_build(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
+                                   uint32_t group, uint16_t *buffer) {
     const uint32_t k = ebnn_bits_k(p);
     if (p->way == EBNN_BITS_BUCKETS) {
         parts->sort(p->codes + (k + 7u) / 8u * group, k, p->counts + 16u * group, buffer);
@@ -146,7 +163,11 @@ static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, con
                 list = buffer;
             }
             uint32_t *out = (uint32_t *)io->out + channels * group * stride + block / 32u;
-            list = ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
+            if (p->way == EBNN_BITS_MINORITY && parts->minority != NULL) {
+                list = ebnn_bits_channels(p, parts, group, list, planes, totals, live, out, stride);
+            } else {
+                list = ebnn_bits_group(p, parts, group, list, planes, totals, live, out, stride);
+            }
         }
     }
     return EBNN_OK;

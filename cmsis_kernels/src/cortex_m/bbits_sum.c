@@ -53,7 +53,7 @@ __asm__(
      * minority: name(list, base, runs, flags, totals, mask, out, stride), flags: two bits a run, the last run's the
      * highest, and a 1 above: outputs, one word a run, by the sign of 2 S + odd - T modulo 128. */
     ".macro EBNN_BITS_SUM name, high, minority\n"
-    ".section .text.\\name, \"ax\", %progbits\n.balign 4\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
+    ".section .text.\\name, \"ax\", %progbits\n.balign 16\n.global \\name\n.type \\name, %function\n.thumb_func\n\\name:\n"
     "  push {r4-r11, lr}\n"
     ".if !\\minority\n ldr r12, [sp, #40]\n .endif\n sub sp, #(16 + 4 * \\high + (4 * \\high & 4))\n"
     ".if !\\minority\n str r12, [sp, #" SP_OUT "]\n .endif\n"
