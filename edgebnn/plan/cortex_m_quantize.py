@@ -16,7 +16,7 @@ def _propose(c: Context) -> list[Choice] | str:
     choices = []
     for layout in ("nibbles", "planes"):
         params = quantize_params(c, "chw", layout)
-        per_element = 6.0 if layout == "nibbles" else 14.0 + 5.0 * bit_count(out)
+        per_element = 11.5 if layout == "nibbles" else 14.0 + 5.0 * bit_count(out)
         cost = 30.0 * out.channels + per_element * out.elements
         kernel = "ebnn_quantize_chw__cortex_m4"
         choices.append(

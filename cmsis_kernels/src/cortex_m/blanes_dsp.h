@@ -16,7 +16,7 @@
 
 /* Rarely needed: made for size. */
 #if defined(__GNUC__)
-#define BL_COLD __attribute__((noinline, cold))
+#define BL_COLD __attribute__((noinline))
 #else
 #define BL_COLD
 #endif
