@@ -16,9 +16,11 @@
 
 /* Rarely needed: made for size. */
 #if defined(__GNUC__)
-#define BL_COLD __attribute__((noinline))
+#define BL_COLD __attribute__((noinline, cold))
+#define BL_NOINLINE __attribute__((noinline))
 #else
 #define BL_COLD
+#define BL_NOINLINE
 #endif
 
 #if EBNN_ARM_DSP

@@ -218,8 +218,8 @@ static void channel_of_block(const channel_t *channel, uint32_t n, const totals_
 }
 
 /* n pixels of one channel; residual and next may be NULL. */
-static BL_COLD void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane, uint8_t *out,
-                            const uint8_t *residual, uint32_t *next) {
+static BL_NOINLINE void channel(const channel_t *c, uint32_t n, const totals_t *t, uint32_t plane,
+                                uint8_t *out, const uint8_t *residual, uint32_t *next) {
     for (; n != 0u; t++) {
         const uint32_t *d = t->half[plane];
         uint32_t y[4];
