@@ -23,7 +23,9 @@ def test_add(host: Host, seed: int) -> None:
     a, b = rng.integers(-128, 128, (2, n)).astype(np.int8)
     v = {"n": n, "act_min": -128, "act_max": 127}
     for name, low, high in (("input1", -3, 1), ("input2", -3, 1), ("output", -20, -14)):
-        v[f"{name}_offset"] = int(rng.integers(-127, 129)) if name != "output" else int(rng.integers(-128, 128))
+        v[f"{name}_offset"] = (
+            int(rng.integers(-127, 129)) if name != "output" else int(rng.integers(-128, 128))
+        )
         v[f"{name}_multiplier"] = int(rng.integers(1 << 30, 1 << 31))
         v[f"{name}_shift"] = int(rng.integers(low, high))
     if seed % 4 == 0:

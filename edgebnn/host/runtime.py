@@ -34,9 +34,7 @@ def kernel_table() -> dict[str, Any]:
     """Function pointers of the kernels this machine can run, by symbol."""
     ffi, lib = library()
     entries = (lib.ebnn_host_kernels[i] for i in range(lib.ebnn_host_kernel_count))
-    return {
-        ffi.string(e.symbol).decode(): e.kernel for e in entries if supports(ffi.string(e.isa).decode())
-    }
+    return {ffi.string(e.symbol).decode(): e.kernel for e in entries if supports(ffi.string(e.isa).decode())}
 
 
 def fill_struct(ffi: Any, struct: str, params: Any, keep: list[Any]) -> Any:

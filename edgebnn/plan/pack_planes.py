@@ -350,8 +350,14 @@ def lanes_cost(params: Params, kernel: str) -> float:
         finish = 4300.0
     else:
         finish = 170.0 + 185.0 * (chunks - 1) if narrow else 250.0
-        block = params["next_bits"] == 2 and params["shift"] == params["next_shift"] == 16 and not params["combine"]
-        finish += 210.0 if params["out_dtype"] == 1 else 590.0 if block else 1100.0 + 60.0 * params["next_bits"]
+        block = (
+            params["next_bits"] == 2
+            and params["shift"] == params["next_shift"] == 16
+            and not params["combine"]
+        )
+        finish += (
+            210.0 if params["out_dtype"] == 1 else 590.0 if block else 1100.0 + 60.0 * params["next_bits"]
+        )
     build = 0.0 if params["lists"] is not None else 8.4 * k + 170.0
     fill = k * units * (12.0 if narrow else 21.0) * (1.0 if d["stride_h"] == d["stride_w"] == 1 else 8.0)
     slow = 1.0 if kernel.endswith("cortex_m4") else 1.6
