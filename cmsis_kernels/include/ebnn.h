@@ -2,8 +2,8 @@
  * edgebnn runtime: public interface.
  *
  * A model is a constant array of op descriptors. Each names a kernel, its constant parameters and the arena
- * offsets of its tensors; ebnn_run() calls them in order. The runtime has no heap, no globals, no recursion and
- * no floating point. The caller owns all memory.
+ * offsets of its tensors; ebnn_run() calls them in order. The runtime has no heap, no globals, no recursion
+ * and no floating point. The caller owns all memory.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-/* Model ABI: the layout of the structs below and of ebnn_params.h. Emitted models check it at compile time. */
+/* Model ABI: the layout of the structs below and of ebnn_params.h. Emitted models check it at compile time.
+ */
 #define EBNN_ABI 1
 
 /* Marks an unused tensor slot of a descriptor. */
@@ -45,13 +46,17 @@ typedef enum {
 
 /* Storage order of a tensor of H x W pixels and C channels; SPEC.md section 3 gives every bit. */
 typedef enum {
-    EBNN_NHWC = 0,   /* s8/s32: [H][W][C]. bits: [H][W][bit][ceil(C/32)] words, channels along the bits, LSB first */
-    EBNN_CHW = 1,    /* s8/s32: [C][H*W rounded up to a multiple of 4] */
-    EBNN_PLANES = 2, /* bits: [bit][C][ceil(H*W/32)] words, pixels along the bits, LSB first, unused lanes 0 */
-    EBNN_NIBBLES = 3, /* b1 (the bit), u2..u4: [C][ceil(H*W/8)] words, 4 bits a pixel, LSB first, unused lanes 0 */
+    EBNN_NHWC =
+        0, /* s8/s32: [H][W][C]. bits: [H][W][bit][ceil(C/32)] words, channels along the bits, LSB first */
+    EBNN_CHW = 1, /* s8/s32: [C][H*W rounded up to a multiple of 4] */
+    EBNN_PLANES =
+        2, /* bits: [bit][C][ceil(H*W/32)] words, pixels along the bits, LSB first, unused lanes 0 */
+    EBNN_NIBBLES =
+        3, /* b1 (the bit), u2..u4: [C][ceil(H*W/8)] words, 4 bits a pixel, LSB first, unused lanes 0 */
 } ebnn_layout_t;
 
-/* A tensor's shape, type and place. real = scale * (q - zero_point), scale = scale_q31 * 2^(scale_exp - 31). */
+/* A tensor's shape, type and place. real = scale * (q - zero_point), scale = scale_q31 * 2^(scale_exp - 31).
+ */
 typedef struct {
     uint32_t offset; /* bytes from the start of the arena */
     uint32_t size;   /* bytes */
@@ -64,7 +69,8 @@ typedef struct {
 } ebnn_tensor_t;
 
 /* What a kernel works on. Pointers are aligned to EBNN_ALIGN; in[1] is NULL unless the op has two inputs;
- * out2 is NULL unless the op has two outputs (a stream and its quantised planes); scratch is NULL when the kernel's
+ * out2 is NULL unless the op has two outputs (a stream and its quantised planes); scratch is NULL when the
+ * kernel's
  * *_get_buffer_size is 0. Outputs never overlap an input or scratch. */
 typedef struct {
     const void *in[2];
@@ -110,7 +116,8 @@ typedef struct {
 } ebnn_model_t;
 
 /* Checks model and arena. Call it once before ebnn_run_op(); ebnn_run() calls it itself.
- * EBNN_ERR_ARGUMENT: a null pointer. EBNN_ERR_ABI. EBNN_ERR_ARENA: arena_size (bytes) too small or misaligned. */
+ * EBNN_ERR_ARGUMENT: a null pointer. EBNN_ERR_ABI. EBNN_ERR_ARENA: arena_size (bytes) too small or
+ * misaligned. */
 ebnn_status_t ebnn_check(const ebnn_model_t *model, const void *arena, size_t arena_size);
 
 /* Runs step `index` alone. EBNN_ERR_ARGUMENT: index >= model->n_ops. Otherwise the kernel's status. */

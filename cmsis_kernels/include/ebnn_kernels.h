@@ -1,6 +1,6 @@
 /*
- * Declarations of every kernel in kernels.def. Including it costs nothing: the linker keeps only the kernels that
- * a model's descriptors name.
+ * Declarations of every kernel in kernels.def. Including it costs nothing: the linker keeps only the kernels
+ * that a model's descriptors name.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

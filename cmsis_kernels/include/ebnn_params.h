@@ -1,7 +1,7 @@
 /*
- * Parameter structs of the kernels. This header is also the field table of the Python side: cffi parses it, and
- * both the emitter (C initialisers) and the host runtime (filled structs) walk the parsed fields. So: plain
- * typedef structs of integers, nested structs and pointers to const arrays, nothing else.
+ * Parameter structs of the kernels. This header is also the field table of the Python side: cffi parses it,
+ * and both the emitter (C initialisers) and the host runtime (filled structs) walk the parsed fields. So:
+ * plain typedef structs of integers, nested structs and pointers to const arrays, nothing else.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,8 +10,10 @@
 
 #include "ebnn.h"
 
-/* Geometry shared by convolutions and pools. out = floor((in + pad_before + pad_after - dilated kernel) / stride)
- * + 1; only the padding before is stored, the padding after follows from out_h and out_w. Dense layers are 1x1. */
+/* Geometry shared by convolutions and pools. out = floor((in + pad_before + pad_after - dilated kernel) /
+ * stride)
+ * + 1; only the padding before is stored, the padding after follows from out_h and out_w. Dense layers are
+ * 1x1. */
 typedef struct {
     uint16_t in_h, in_w, in_c;
     uint16_t out_h, out_w, out_c;
@@ -21,12 +23,14 @@ typedef struct {
     uint16_t dilation_h, dilation_w;
 } ebnn_conv_dims_t;
 
-/* s8 convolution, depthwise convolution (out_c = in_c * multiplier) and dense, numerics of TFLite's reference:
- * acc = bias + sum (x + input_offset) * w; y = clamp(requantize(acc) + output_offset, act_min, act_max). */
+/* s8 convolution, depthwise convolution (out_c = in_c * multiplier) and dense, numerics of TFLite's
+ * reference: acc = bias + sum (x + input_offset) * w; y = clamp(requantize(acc) + output_offset, act_min,
+ * act_max). */
 typedef struct {
     ebnn_conv_dims_t dims;
-    const int8_t *weights;     /* conv: [out_c][kernel_h][kernel_w][in_c]; depthwise: [kernel_h][kernel_w][out_c] */
-    const int32_t *bias;       /* [out_c] */
+    const int8_t
+        *weights;        /* conv: [out_c][kernel_h][kernel_w][in_c]; depthwise: [kernel_h][kernel_w][out_c] */
+    const int32_t *bias; /* [out_c] */
     const int32_t *multiplier; /* [out_c], Q31 */
     const int8_t *shift;       /* [out_c], > 0 left, < 0 right */
     int32_t input_offset;      /* -zero_point of the input */
@@ -39,14 +43,15 @@ typedef struct {
  * t = acc * mul[c] + add[c]; with combine: u = acc * mul2[c] + add2[c], t = max(t, u) or min(t, u);
  * y = (t >> shift) + residual; s8: clamp(y, act_min, act_max); b1: bit = (t < 0). */
 typedef struct {
-    const int16_t *mul;  /* [out_c] */
-    const int32_t *add;  /* [out_c], rounding included */
-    const int16_t *mul2; /* [out_c] or NULL */
-    const int32_t *add2; /* [out_c] or NULL */
+    const int16_t *mul;       /* [out_c] */
+    const int32_t *add;       /* [out_c], rounding included */
+    const int16_t *mul2;      /* [out_c] or NULL */
+    const int32_t *add2;      /* [out_c] or NULL */
     const int32_t *threshold; /* [out_c], out b1: bit = (acc < threshold[c]); replaces mul/add */
-    uint8_t combine;     /* 0 none, 1 max, 2 min */
+    uint8_t combine;          /* 0 none, 1 max, 2 min */
     uint8_t shift;
-    uint8_t out_dtype; /* EBNN_B1, EBNN_U2..EBNN_U4 or EBNN_S8 (clamped to act_min..act_max), EBNN_S32 (acc as it is) */
+    uint8_t out_dtype; /* EBNN_B1, EBNN_U2..EBNN_U4 or EBNN_S8 (clamped to act_min..act_max), EBNN_S32 (acc as
+                          it is) */
     uint8_t residual;  /* 1: in[1] is an s8 tensor of the output's shape, added before the clamp */
     int32_t act_min, act_max;
 } ebnn_epilogue_t;
@@ -63,7 +68,8 @@ typedef struct {
     ebnn_epilogue_t epilogue;
 } ebnn_bconv_params_t;
 
-/* s8 -> b1, u2..u4 or s8: t = x * mul[c] + add[c]; b1: bit = (t < 0); else q = clamp(t >> shift) to the type. */
+/* s8 -> b1, u2..u4 or s8: t = x * mul[c] + add[c]; b1: bit = (t < 0); else q = clamp(t >> shift) to the type.
+ */
 typedef struct {
     uint16_t h, w, c;
     const int16_t *mul; /* [c] */
@@ -95,7 +101,7 @@ typedef struct {
 typedef struct {
     ebnn_conv_dims_t dims;
     uint8_t dtype;
-    uint8_t in_layout; /* EBNN_NHWC or EBNN_CHW */
+    uint8_t in_layout;                   /* EBNN_NHWC or EBNN_CHW */
     int32_t input_offset, output_offset; /* mean: -zero_point in, zero_point out */
     int32_t multiplier, shift;           /* mean: in scale / (H * W * out scale) */
     int32_t act_min, act_max;

@@ -2,12 +2,13 @@
  * Parameter structs and scratch sizes of the bucketed low-bit kernels, whose weights are packed offline
  * (edgebnn/plan/pack_planes.py). Same rules as ebnn_params.h: plain structs, parsed by cffi.
  *
- * Buckets: output channels are taken four at a time. For one input element k (a tap and a channel) the four weights
- * are a 4-bit pattern; a pattern and its complement are one signed class, so there are 8 classes of k. Every input
- * plane is added once, into its class; a few adds of class sums then give the four outputs.
+ * Buckets: output channels are taken four at a time. For one input element k (a tap and a channel) the four
+ * weights are a 4-bit pattern; a pattern and its complement are one signed class, so there are 8 classes of
+ * k. Every input plane is added once, into its class; a few adds of class sums then give the four outputs.
  *
- * Two kernels share this. "bits" adds 1-bit planes, 32 pixels a word, by carry-save adders. "lanes" adds planes of
- * 4- or 8-bit fields by ordinary additions (SWAR), 8 or 4 pixels a word, widening before a field overflows.
+ * Two kernels share this. "bits" adds 1-bit planes, 32 pixels a word, by carry-save adders. "lanes" adds
+ * planes of 4- or 8-bit fields by ordinary additions (SWAR), 8 or 4 pixels a word, widening before a field
+ * overflows.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,22 +17,23 @@
 
 #include "ebnn_params.h"
 
-/* Low-bit convolution in integer lanes: b1 or u2..u4 input stored as EBNN_NIBBLES, output s8 or s32 EBNN_CHW, or b1
- * EBNN_NIBBLES. Codes of a b1 input are 2 * bit when code_shift is 1: then code 1 stands for 0, and padding with it is
- * exact zero padding. Per group of output channels and chunk of k (element k = tap * in_c + channel):
- *   counts[16]: entries of class 0..7, negative then positive; lists: the k of those entries in that order.
- * Pattern bit i of k in group g is 1 where the sign of channel 4 * g + i is positive. Its class j has bit i - 1 set
- * where the sign of channel i equals that of channel 0; positive where channel 0 is. Ternary and two-plane weights
- * are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two output channels; ternary elements with
- * both weights 0 (patterns 5 and 10) are in no class. Unused channels of the last group have weights of any value.
- * With D = sum over k of w * code, padding included:
- *   t = D * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset
+/* Low-bit convolution in integer lanes: b1 or u2..u4 input stored as EBNN_NIBBLES, output s8 or s32 EBNN_CHW,
+ * or b1 EBNN_NIBBLES. Codes of a b1 input are 2 * bit when code_shift is 1: then code 1 stands for 0, and
+ * padding with it is exact zero padding. Per group of output channels and chunk of k (element k = tap * in_c
+ * + channel): counts[16]: entries of class 0..7, negative then positive; lists: the k of those entries in
+ * that order. Pattern bit i of k in group g is 1 where the sign of channel 4 * g + i is positive. Its class j
+ * has bit i - 1 set where the sign of channel i equals that of channel 0; positive where channel 0 is.
+ * Ternary and two-plane weights are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two
+ * output channels; ternary elements with both weights 0 (patterns 5 and 10) are in no class. Unused channels
+ * of the last group have weights of any value. With D = sum over k of w * code, padding included: t = D *
+ * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset
  *   and scale); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
  * next_bits > 0: the s8 output y is also quantised for the next layer,
  *   q = clamp((y * next_mul[c] + next_add[c]) >> next_shift, 0, 2^next_bits - 1), EBNN_NIBBLES, to out2. */
 typedef struct {
     ebnn_conv_dims_t dims;
-    const uint16_t *lists;   /* byte offsets of planes in the block buffer, or NULL: built at run time from codes */
+    const uint16_t
+        *lists; /* byte offsets of planes in the block buffer, or NULL: built at run time from codes */
     const uint32_t *codes;   /* [group][ceil(K / 8)] patterns, 4 bits an element, LSB first, or NULL */
     const uint8_t *counts;   /* [group][chunk][16] */
     const int16_t *mul;      /* [out_c] */
@@ -41,63 +43,67 @@ typedef struct {
     const int16_t *next_mul; /* [out_c] or NULL */
     const int32_t *next_add; /* [out_c] or NULL */
     int32_t act_min, act_max;
-    uint16_t groups;         /* ceil(out_c / 4), or ceil(out_c / 2) for ternary and two-plane weights */
-    uint16_t chunks;         /* the elements are cut into runs of chunk_k so that no class sum overflows its field */
-    uint16_t chunk_k;        /* multiple of 8 */
-    uint16_t list_size;      /* most entries of any group and chunk */
-    uint16_t block_words;    /* words (8 pixels) of the output worked on at a time; even */
-    uint8_t weight_kind;     /* as in ebnn_bconv_params_t: 1 binary, 2 ternary, 3 two-plane */
-    uint8_t field_bits;      /* 4 or 8 */
-    uint8_t code_max;        /* largest code: 1..15 */
-    uint8_t code_shift;      /* 0 or 1 */
+    uint16_t groups;  /* ceil(out_c / 4), or ceil(out_c / 2) for ternary and two-plane weights */
+    uint16_t chunks;  /* the elements are cut into runs of chunk_k so that no class sum overflows its field */
+    uint16_t chunk_k; /* multiple of 8 */
+    uint16_t list_size;   /* most entries of any group and chunk */
+    uint16_t block_words; /* words (8 pixels) of the output worked on at a time; even */
+    uint8_t weight_kind;  /* as in ebnn_bconv_params_t: 1 binary, 2 ternary, 3 two-plane */
+    uint8_t field_bits;   /* 4 or 8 */
+    uint8_t code_max;     /* largest code: 1..15 */
+    uint8_t code_shift;   /* 0 or 1 */
     uint8_t pad_code;
-    uint8_t fast;            /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof) */
-    uint8_t apart;           /* 1: fast, one chunk, 4-bit fields, codes up to 3; positive and negative entries of a class
-                                are summed apart, at most 85 of each (Cortex-M4 kernel only) */
-    uint8_t combine;         /* 0 none, 1 max, 2 min */
+    uint8_t fast;    /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof) */
+    uint8_t apart;   /* 1: fast, one chunk, 4-bit fields, codes up to 3; positive and negative entries of a
+                        class   are summed apart, at most 85 of each (Cortex-M4 kernel only) */
+    uint8_t combine; /* 0 none, 1 max, 2 min */
     uint8_t shift;
-    uint8_t out_dtype;       /* EBNN_B1, EBNN_S8 or EBNN_S32 */
-    uint8_t residual;        /* 1: in[1] is s8 EBNN_CHW of the output's shape */
+    uint8_t out_dtype; /* EBNN_B1, EBNN_S8 or EBNN_S32 */
+    uint8_t residual;  /* 1: in[1] is s8 EBNN_CHW of the output's shape */
     uint8_t next_shift;
-    uint8_t next_bits;       /* 0: no second output */
+    uint8_t next_bits; /* 0: no second output */
 } ebnn_bconv_lanes_params_t;
 
 /* Ways of the "bits" kernel; S: sums of planes from a start value, T: sum of all planes from total_start. */
 typedef enum {
-    EBNN_BITS_BUCKETS = 1,  /* binary weights, four channels a group, 8 runs each */
-    EBNN_BITS_MINORITY = 2, /* binary weights, eight channels a group, one run each: the planes of the rarer sign; 2 S >= T */
-    EBNN_BITS_DIRECT = 3,   /* ternary weights, eight channels a group, one run each; the top bit of S */
+    EBNN_BITS_BUCKETS = 1, /* binary weights, four channels a group, 8 runs each */
+    EBNN_BITS_MINORITY =
+        2, /* binary weights, eight channels a group, one run each: the planes of the rarer sign; 2 S >= T */
+    EBNN_BITS_DIRECT = 3, /* ternary weights, eight channels a group, one run each; the top bit of S */
 } ebnn_bits_way_t;
 
 /* Binary convolution on bit planes: b1 EBNN_PLANES in and out, padding with +1, binary or ternary weights.
- * Plane k (tap * in_c + channel) is stored as the pair complement, plane: list entries are 8 * k + 4 for the plane,
- * 8 * k for its complement. A run is an even number of entries, filled up with the plane of zeros, k = K.
- * Buckets: classes as in ebnn_bconv_lanes_params_t; start values are such that the four outputs are: bit bits + 2 of
- * P0, the sum of all classes, and 2 Pi >= P0 (flag bit i - 1: 2 Pi >= P0 + 1), Pi the sum of the classes with bit i - 1.
- * Minority: flag bit 0: 2 S + 1 >= T in place of 2 S >= T; bit 1: the output is the complement. */
+ * Plane k (tap * in_c + channel) is stored as the pair complement, plane: list entries are 8 * k + 4 for the
+ * plane, 8 * k for its complement. A run is an even number of entries, filled up with the plane of zeros, k =
+ * K. Buckets: classes as in ebnn_bconv_lanes_params_t; start values are such that the four outputs are: bit
+ * bits + 2 of P0, the sum of all classes, and 2 Pi >= P0 (flag bit i - 1: 2 Pi >= P0 + 1), Pi the sum of the
+ * classes with bit i - 1. Minority: flag bit 0: 2 S + 1 >= T in place of 2 S >= T; bit 1: the output is the
+ * complement. */
 typedef struct {
     ebnn_conv_dims_t dims;
-    const uint16_t *lists;  /* entries of all runs, or NULL: built at run time from codes */
-    const uint32_t *codes;  /* buckets: [group][ceil(K / 8)] patterns; minority: [out_c][ceil(K / 32)] bits of the
-                               elements summed; direct: [out_c][2][ceil(K / 32)] bits: positive, negative; or NULL */
-    const uint16_t *counts; /* buckets with codes: [group][16] entries as in ebnn_bconv_lanes_params_t, or NULL */
-    const uint16_t *runs;   /* [run][2]: pairs of entries, start value */
-    const uint8_t *flags;   /* buckets: [group]; else [out_c] */
+    const uint16_t *lists; /* entries of all runs, or NULL: built at run time from codes */
+    const uint32_t
+        *codes; /* buckets: [group][ceil(K / 8)] patterns; minority: [out_c][ceil(K / 32)] bits of the
+                   elements summed; direct: [out_c][2][ceil(K / 32)] bits: positive, negative; or NULL */
+    const uint16_t
+        *counts; /* buckets with codes: [group][16] entries as in ebnn_bconv_lanes_params_t, or NULL */
+    const uint16_t *runs; /* [run][2]: pairs of entries, start value */
+    const uint8_t *flags; /* buckets: [group]; else [out_c] */
     uint16_t groups;
-    uint16_t block_words;   /* words (32 pixels) of the output worked on at a time */
-    uint16_t list_size;     /* most entries of any group */
-    uint16_t total_start;   /* minority */
-    uint8_t way;            /* ebnn_bits_way_t */
-    uint8_t bits;           /* of the sums: 7, 9 or 12 */
+    uint16_t block_words; /* words (32 pixels) of the output worked on at a time */
+    uint16_t list_size;   /* most entries of any group */
+    uint16_t total_start; /* minority */
+    uint8_t way;          /* ebnn_bits_way_t */
+    uint8_t bits;         /* of the sums: 7, 9 or 12 */
 } ebnn_bconv_bits_params_t;
 
-/* Binary dense layer on channel lanes: b1 EBNN_NHWC in (all its words are one vector of K = 32 * words bits) and out.
- * The weight rows of the inputs that are -1, or of those that are +1 where these are fewer, are summed from
- * floor((start - n) / 2), n their number; S: the sums, low: the bit that the division drops.
+/* Binary dense layer on channel lanes: b1 EBNN_NHWC in (all its words are one vector of K = 32 * words bits)
+ * and out. The weight rows of the inputs that are -1, or of those that are +1 where these are fewer, are
+ * summed from floor((start - n) / 2), n their number; S: the sums, low: the bit that the division drops.
  * Output bit: 2 S + low < limit of the first kind, or 2 S + low >= limit of the second. */
 typedef struct {
-    const uint32_t *weights; /* [ceil(out_c / 64)][K + 1][2]: sign bits (1 = -1) of input k, channels along the bits;
-                                the last row, and rows of padding bits of the input, are 0 */
+    const uint32_t *weights; /* [ceil(out_c / 64)][K + 1][2]: sign bits (1 = -1) of input k, channels along
+                                the bits; the last row, and rows of padding bits of the input, are 0 */
     const uint32_t *limits;  /* [2][ceil(out_c / 32)][bits + 1]: bit planes */
     uint32_t tail_mask;      /* real channels of the last word of a pixel */
     uint16_t words;          /* of the input */

@@ -1,8 +1,8 @@
 /*
  * Hooks of the emulated machine, called by unicorn through their addresses. block_hook() runs before each
  * translated block: it counts executions per block and how often a block was left by a taken branch, that is,
- * whenever the next block does not start where this one ends. access_hook() runs at each data access: it notes
- * the first one that is not wholly inside one of the allowed ranges.
+ * whenever the next block does not start where this one ends. access_hook() runs at each data access: it
+ * notes the first one that is not wholly inside one of the allowed ranges.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -93,8 +93,9 @@ void access_hook(void *uc, int kind, uint64_t address, int size, int64_t value, 
     uint32_t xpsr = 0;
     (void)value;
 
-    /* Before a memory hook unicorn restores the CPU's state at the instruction, and with it the state of an IT block,
-     * but never clears it again: the code after the IT block would be decoded as if it were inside. */
+    /* Before a memory hook unicorn restores the CPU's state at the instruction, and with it the state of an
+     * IT block, but never clears it again: the code after the IT block would be decoded as if it were inside.
+     */
     if (state->read_register(uc, state->xpsr, &xpsr) == 0 && (xpsr & IT_BITS) != 0) {
         xpsr &= ~IT_BITS;
         state->write_register(uc, state->xpsr, &xpsr);

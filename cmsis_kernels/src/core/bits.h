@@ -1,7 +1,8 @@
 /*
  * The bit-plane bucket core: the parts that the kernels of all processors share.
  *
- * Block buffer: [word][K + 1][2], the complement and the plane of every element; the last element is all zeros, both.
+ * Block buffer: [word][K + 1][2], the complement and the plane of every element; the last element is all
+ * zeros, both.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,10 +22,10 @@
 /* Runs of a group: the classes of four channels, or eight channels. */
 #define EBNN_BITS_RUNS 8u
 
-/* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. Returns the end of
- * the list. */
-typedef const uint16_t *(*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
-                                           uint32_t bits, uint32_t *sums);
+/* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. Returns the
+ * end of the list. */
+typedef const uint16_t *(*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
+                                           uint32_t n, uint32_t bits, uint32_t *sums);
 
 /* Writes a class list from patterns; counts: [16], negative then positive. n: K. */
 typedef void (*ebnn_bits_sort_t)(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
@@ -33,19 +34,20 @@ static inline uint32_t ebnn_bits_k(const ebnn_bconv_bits_params_t *p) {
     return (uint32_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
 }
 
-/* One output word of a tap for all channels: from bits of two neighbouring input words, x[0] >> bits and x[1] below,
- * 0 < bits < 32; channels are in_words apart. Writes pairs: complement, plane. */
-typedef void (*ebnn_bits_shift_t)(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
-                                  uint32_t *to);
+/* One output word of a tap for all channels: from bits of two neighbouring input words, x[0] >> bits and x[1]
+ * below, 0 < bits < 32; channels are in_words apart. Writes pairs: complement, plane. */
+typedef void (*ebnn_bits_shift_t)(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
+                                  uint32_t mask, uint32_t *to);
 
 void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
                      uint32_t *to);
 
 /* The same from one input word, shifted down by bits < 32 or up by bits - 32. */
-void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
-                         uint32_t *to);
+void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
+                         uint32_t mask, uint32_t *to);
 
-/* Planes of output pixels first .. first + 32 * block_words - 1 (first: a multiple of 32); masks: 2 * block_words. */
+/* Planes of output pixels first .. first + 32 * block_words - 1 (first: a multiple of 32); masks: 2 *
+ * block_words. */
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
                     uint32_t *masks, ebnn_bits_shift_t shift_one, ebnn_bits_shift_t shift);
 
@@ -62,18 +64,18 @@ typedef uint16_t *(*ebnn_bits_collect_t)(const uint32_t *codes, uint32_t k, uint
 uint16_t *ebnn_bits_collect(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);
 
 /* Four output planes from the sums of eight classes: one word each, masked, stride words apart. */
-typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
-                                    uint32_t stride);
+typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask,
+                                    uint32_t *out, uint32_t stride);
 
 void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
                        uint32_t stride);
 
-/* Outputs of a group of channels of the minority way where -64 <= 2 S + odd - T < 64 for all, so that sums modulo 64
- * do: one masked word each, stride words apart; flags: two bits a channel, the first channel's the lowest, and a 1
- * above the last. Returns the end of the list. */
-typedef const uint16_t *(*ebnn_bits_minority_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
-                                                uint32_t flags, const uint32_t *totals, uint32_t mask, uint32_t *out,
-                                                uint32_t stride);
+/* Outputs of a group of channels of the minority way where -64 <= 2 S + odd - T < 64 for all, so that sums
+ * modulo 64 do: one masked word each, stride words apart; flags: two bits a channel, the first channel's the
+ * lowest, and a 1 above the last. Returns the end of the list. */
+typedef const uint16_t *(*ebnn_bits_minority_t)(const uint16_t *list, const uint32_t *base,
+                                                const uint16_t *runs, uint32_t flags, const uint32_t *totals,
+                                                uint32_t mask, uint32_t *out, uint32_t stride);
 
 /* The plane 2 S + low >= T; s: `bits` planes, t: one more. */
 uint32_t ebnn_bits_compare(const uint32_t *s, const uint32_t *t, uint32_t bits, uint32_t low);

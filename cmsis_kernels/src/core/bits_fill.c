@@ -13,8 +13,8 @@ static inline uint32_t *put(uint32_t *to, uint32_t v) {
     return to + 2;
 }
 
-void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
-                         uint32_t *to) {
+void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
+                         uint32_t mask, uint32_t *to) {
     const uint32_t down = bits < 32u ? bits : 0u, up = bits < 32u ? 0u : bits - 32u;
     for (; channels >= 2u; channels -= 2u) {
         const uint32_t v0 = x[0], v1 = x[in_words];
@@ -50,9 +50,9 @@ static void from_none(uint32_t channels, uint32_t *to) {
 }
 
 /* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. */
-static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
-                         const uint32_t *masks, uint32_t *plane, uint32_t apart, ebnn_bits_shift_t one,
-                         ebnn_bits_shift_t two) {
+static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift,
+                         uint32_t in_words, const uint32_t *masks, uint32_t *plane, uint32_t apart,
+                         ebnn_bits_shift_t one, ebnn_bits_shift_t two) {
     const uint32_t bits = (uint32_t)shift & 31u;
     int32_t word = (shift - (int32_t)bits) / 32;
     for (uint32_t i = 0; i < p->block_words; i++, word++, plane += apart) {
@@ -71,8 +71,9 @@ static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, i
 }
 
 /* Any stride: pixel by pixel. */
-static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t dy, int32_t dx, uint32_t first,
-                          uint32_t in_words, const uint32_t *masks, uint32_t *plane, uint32_t apart) {
+static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t dy, int32_t dx,
+                          uint32_t first, uint32_t in_words, const uint32_t *masks, uint32_t *plane,
+                          uint32_t apart) {
     const ebnn_conv_dims_t *d = &p->dims;
     for (uint32_t c = 0; c < d->in_c; c++, x += in_words, plane += 2) {
         int32_t y = (int32_t)(first / d->out_w * d->stride_h) + dy;
@@ -111,8 +112,8 @@ void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint3
             const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
             ebnn_window_rows(d, dy, first, p->block_words, columns, masks);
             if (shifted) {
-                shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart, shift_one,
-                             shift);
+                shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart,
+                             shift_one, shift);
             } else {
                 gather_planes(p, in, dy, dx, first, in_words, masks, plane, apart);
             }

@@ -8,8 +8,8 @@
 #include "bits_driver.h"
 
 static const ebnn_bits_parts_t PARTS = {
-    ebnn_bits_shift_one, ebnn_bits_shift,   ebnn_bits_sum, ebnn_bits_sum, ebnn_bits_sort,
-    ebnn_bits_collect,   ebnn_bits_buckets, NULL,
+    ebnn_bits_shift_one, ebnn_bits_shift,   ebnn_bits_sum,     ebnn_bits_sum,
+    ebnn_bits_sort,      ebnn_bits_collect, ebnn_bits_buckets, NULL,
 };
 
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params) {

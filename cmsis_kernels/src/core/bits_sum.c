@@ -6,11 +6,11 @@
 #include "bits.h"
 
 /* s, k = sum and carry of s + x + k. */
-#define FULL_ADD(s, x, k)                                                                                              \
-    do {                                                                                                               \
-        const uint32_t a_ = (s), u_ = a_ ^ (x), v_ = a_ ^ (k);                                                         \
-        (s) = u_ ^ (k);                                                                                                \
-        (k) = (u_ & v_) ^ a_;                                                                                          \
+#define FULL_ADD(s, x, k)                                                                                    \
+    do {                                                                                                     \
+        const uint32_t a_ = (s), u_ = a_ ^ (x), v_ = a_ ^ (k);                                               \
+        (s) = u_ ^ (k);                                                                                      \
+        (k) = (u_ & v_) ^ a_;                                                                                \
     } while (0)
 
 const uint16_t *ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
@@ -71,10 +71,10 @@ static void add2_4(const uint32_t *a, const uint32_t *b, const uint32_t *c, cons
 }
 
 /* One step of the comparison 2 x >= p, lowest bit first: c = majority of 2 x, not p, c. */
-#define COMPARE(c, x, p)                                                                                               \
-    do {                                                                                                               \
-        const uint32_t t_ = (x) ^ (c), u_ = (p) ^ (c);                                                                 \
-        (c) ^= t_ & ~u_;                                                                                               \
+#define COMPARE(c, x, p)                                                                                     \
+    do {                                                                                                     \
+        const uint32_t t_ = (x) ^ (c), u_ = (p) ^ (c);                                                       \
+        (c) ^= t_ & ~u_;                                                                                     \
     } while (0)
 
 void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,

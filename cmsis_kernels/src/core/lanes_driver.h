@@ -1,5 +1,6 @@
 /*
- * The loops of the lanes kernels over blocks, groups, passes and chunks; a processor's kernel gives the inner parts.
+ * The loops of the lanes kernels over blocks, groups, passes and chunks; a processor's kernel gives the inner
+ * parts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,9 +13,9 @@
 
 typedef struct {
     ebnn_lanes_shift_t shift;
-    void (*sort)(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind, uint32_t offset,
-                 uint32_t stride, uint16_t *list);
-    ebnn_lanes_sum_t sum4, sum8; /* 4-bit and 8-bit fields */
+    void (*sort)(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
+                 uint32_t offset, uint32_t stride, uint16_t *list);
+    ebnn_lanes_sum_t sum4, sum8;   /* 4-bit and 8-bit fields */
     ebnn_lanes_group_t fast_group; /* for p->fast; may be NULL */
 } ebnn_lanes_parts_t;
 

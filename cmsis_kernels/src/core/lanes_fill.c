@@ -22,8 +22,8 @@ static uint32_t *put(uint32_t *plane, uint32_t v, uint32_t field_bits) {
     return plane;
 }
 
-uint32_t *ebnn_lanes_shift(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift, uint32_t in_words,
-                           const uint32_t *masks, uint32_t *plane) {
+uint32_t *ebnn_lanes_shift(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
+                           uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
     const uint32_t n = p->block_words;
     const uint32_t bits = 4u * ((uint32_t)shift & 7u);
     const int32_t start = (shift - (int32_t)((uint32_t)shift & 7u)) / 8;

@@ -6,15 +6,18 @@
 #include "lanes.h"
 
 /* Field of class j for pixel i of the pass; see lanes.h for the order. */
-static int32_t class_sum(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, uint32_t j, uint32_t i) {
+static int32_t class_sum(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, uint32_t j,
+                         uint32_t i) {
     if (p->field_bits == 4u) {
         return (int32_t)((sums->word[j][(i / 8u) * 2u + (i & 1u)] >> (8u * ((i & 7u) >> 1))) & 0xFFu) -
                EBNN_LANES_BIAS4;
     }
-    return (int32_t)((sums->word[j][(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu) - EBNN_LANES_BIAS8;
+    return (int32_t)((sums->word[j][(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu) -
+           EBNN_LANES_BIAS8;
 }
 
-void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, ebnn_lanes_tile_t *tile) {
+void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums,
+                        ebnn_lanes_tile_t *tile) {
     const uint32_t pixels = p->field_bits == 4u ? 16u : 8u;
     for (uint32_t i = 0; i < pixels; i++) {
         int32_t d[4] = {0, 0, 0, 0};
@@ -64,8 +67,8 @@ static void put_nibbles(uint32_t *out, const uint8_t *code, uint32_t n) {
     }
 }
 
-static void finish_channel(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t c, uint32_t first,
-                           const int32_t *d) {
+static void finish_channel(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t c,
+                           uint32_t first, const int32_t *d) {
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t most = p->field_bits == 4u ? 16u : 8u;
     const uint32_t n = pixels - first < most ? pixels - first : most;
@@ -106,8 +109,8 @@ static void finish_channel(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *
     }
 }
 
-void ebnn_lanes_finish(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group, uint32_t first,
-                       const ebnn_lanes_tile_t *tile) {
+void ebnn_lanes_finish(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
+                       uint32_t first, const ebnn_lanes_tile_t *tile) {
     const uint32_t per_group = p->weight_kind == 1u ? 4u : 2u;
     for (uint32_t i = 0; i < per_group && group * per_group + i < p->dims.out_c; i++) {
         finish_channel(p, io, group * per_group + i, first, tile->d[i]);

@@ -5,8 +5,8 @@
  */
 #include "lanes.h"
 
-void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind, uint32_t offset,
-                     uint32_t stride, uint16_t *list) {
+void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
+                     uint32_t offset, uint32_t stride, uint16_t *list) {
     uint16_t *at[16];
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
         at[14u - 2u * j] = list; /* negative: the complement of ... */

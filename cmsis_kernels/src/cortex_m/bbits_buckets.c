@@ -7,7 +7,8 @@
 
 #if EBNN_THUMB2
 
-/* Arrays of the function on its stack: m, n (two of the odd, the even classes' sums), q, r (four), p3; 9 bits each. */
+/* Arrays of the function on its stack: m, n (two of the odd, the even classes' sums), q, r (four), p3; 9 bits
+ * each. */
 #define AT_M "0"
 #define AT_N "36"
 #define AT_Q "72"
@@ -88,8 +89,8 @@ ebnn_bits_buckets_t ebnn_bits_buckets_of__cortex_m4(uint32_t bits) {
 static inline uint16_t *collect_word(uint32_t v, uint32_t offset, uint16_t *at) {
     uint32_t t, o;
     offset += 8u * 31u;
-#define NEXT                                                                                                           \
-    "clz %[t], %[v]\n sub %[o], %[base], %[t], lsl #3\n lsr %[t], %[top], %[t]\n"                                      \
+#define NEXT                                                                                                 \
+    "clz %[t], %[v]\n sub %[o], %[base], %[t], lsl #3\n lsr %[t], %[top], %[t]\n"                            \
     "strh %[o], [%[at]], #2\n bics %[v], %[t]\n"
     if (v != 0u) {
         __asm__ volatile("1:\n" NEXT "beq 2f\n" NEXT "beq 2f\n" NEXT "beq 2f\n" NEXT "bne 1b\n 2:\n"

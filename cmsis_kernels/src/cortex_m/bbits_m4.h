@@ -30,12 +30,13 @@ void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t
 /* ebnn_bits_shift_t */
 void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
                                     uint32_t mask, uint32_t *to);
-void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits, uint32_t mask,
-                                uint32_t *to);
+void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
+                                uint32_t mask, uint32_t *to);
 
 /* ebnn_bits_minority_t (Thumb-2 only) */
-const uint16_t *ebnn_bits_minority6(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t flags,
-                                    const uint32_t *totals, uint32_t mask, uint32_t *out, uint32_t stride);
+const uint16_t *ebnn_bits_minority6(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
+                                    uint32_t flags, const uint32_t *totals, uint32_t mask, uint32_t *out,
+                                    uint32_t stride);
 
 /* ebnn_bits_collect_t; the ebnn_bits_buckets_t for sums of so many bits */
 uint16_t *ebnn_bits_collect__cortex_m4(const uint32_t *codes, uint32_t k, uint32_t way, uint16_t *list);

@@ -1,5 +1,6 @@
 /*
- * Class lists of the bits kernel from packed weight patterns, for cores with Thumb-2: about 9 cycles an element.
+ * Class lists of the bits kernel from packed weight patterns, for cores with Thumb-2: about 9 cycles an
+ * element.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,12 +9,12 @@
 #if EBNN_THUMB2
 
 /* One element: *at[pattern]++ = offset, with bit 2 of the offset set for a positive pattern. */
-#define PUT(bit)                                                                                                       \
-    "ubfx %[t], %[v], #" bit ", #4\n"                                                                                  \
-    "ldr %[p], [%[at], %[t], lsl #2]\n"                                                                                \
-    "bfi %[o], %[t], #2, #1\n"                                                                                         \
-    "strh %[o], [%[p]], #2\n"                                                                                          \
-    "str %[p], [%[at], %[t], lsl #2]\n"                                                                                \
+#define PUT(bit)                                                                                             \
+    "ubfx %[t], %[v], #" bit ", #4\n"                                                                        \
+    "ldr %[p], [%[at], %[t], lsl #2]\n"                                                                      \
+    "bfi %[o], %[t], #2, #1\n"                                                                               \
+    "strh %[o], [%[p]], #2\n"                                                                                \
+    "str %[p], [%[at], %[t], lsl #2]\n"                                                                      \
     "add %[o], #8\n"
 
 void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list) {

@@ -1,10 +1,11 @@
 /*
  * Bit-sliced sums of runs for cores with Thumb-2: carry-save adders in registers; a C twin elsewhere.
  *
- * Registers: r0 list, r1 base, r2..r7 the six lowest bits of the sum, r8..r12 and lr planes and carries. Blocks of 16
- * planes: two planes and bit 0 give bit 0 and a carry of weight 2, two of those a carry of weight 4, and so on; the
- * carry of weight 16 of a block is rippled into the bits above. A run starts inside the block, as if the planes
- * before had been 0; entries at odd pairs take half adders. Offsets and planes are loaded four in a row where registers allow.
+ * Registers: r0 list, r1 base, r2..r7 the six lowest bits of the sum, r8..r12 and lr planes and carries.
+ * Blocks of 16 planes: two planes and bit 0 give bit 0 and a carry of weight 2, two of those a carry of
+ * weight 4, and so on; the carry of weight 16 of a block is rippled into the bits above. A run starts inside
+ * the block, as if the planes before had been 0; entries at odd pairs take half adders. Offsets and planes
+ * are loaded four in a row where registers allow.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -9,11 +9,8 @@
 #include "blanes_m4.h"
 
 static const ebnn_lanes_parts_t PARTS = {
-    ebnn_lanes_shift__cortex_m4,
-    ebnn_lanes_sort__cortex_m4,
-    ebnn_lanes_sum4__cortex_m4,
-    ebnn_lanes_sum8__cortex_m4,
-    ebnn_lanes_fast_group__cortex_m4,
+    ebnn_lanes_shift__cortex_m4, ebnn_lanes_sort__cortex_m4,       ebnn_lanes_sum4__cortex_m4,
+    ebnn_lanes_sum8__cortex_m4,  ebnn_lanes_fast_group__cortex_m4,
 };
 
 uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params) {

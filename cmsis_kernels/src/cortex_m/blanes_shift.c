@@ -1,6 +1,6 @@
 /*
- * Planes of one tap as shifted copies of the input, for cores with UMULL: a multiplication by 2^s gives a word's bits
- * and those that go on into the next word at once.
+ * Planes of one tap as shifted copies of the input, for cores with UMULL: a multiplication by 2^s gives a
+ * word's bits and those that go on into the next word at once.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,36 +9,37 @@
 #if EBNN_THUMB2
 
 /* Four words of a row: shifted, with the carry from the word before, masked, stored. */
-#define SHIFT4                                                                                                         \
-    "ldm %[x]!, {r4-r7}\n"                                                                                             \
-    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n"                                                                          \
-    "umull r5, %[c], r5, %[f]\n orr r5, r8\n"                                                                          \
-    "umull r6, r8, r6, %[f]\n orr r6, %[c]\n"                                                                          \
+#define SHIFT4                                                                                               \
+    "ldm %[x]!, {r4-r7}\n"                                                                                   \
+    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n"                                                                \
+    "umull r5, %[c], r5, %[f]\n orr r5, r8\n"                                                                \
+    "umull r6, r8, r6, %[f]\n orr r6, %[c]\n"                                                                \
     "umull r7, %[c], r7, %[f]\n orr r7, r8\n"
 
 /* Rows of four words in and out, all channels. ahead: outputs start with the second input word. */
-static uint32_t *rows_of_four(const uint32_t *x, uint32_t rows, uint32_t factor, int ahead, const uint32_t *masks,
-                              uint32_t *plane) {
+static uint32_t *rows_of_four(const uint32_t *x, uint32_t rows, uint32_t factor, int ahead,
+                              const uint32_t *masks, uint32_t *plane) {
     const uint32_t *end = x + 4u * rows;
     uint32_t carry;
     const uint32_t m0 = masks[0], m1 = masks[1], m2 = masks[2], m3 = masks[3];
     if (ahead) {
-        __asm__ volatile("1: ldm %[x]!, {r4-r7}\n"
-                         "umull r8, r4, r4, %[f]\n umull r5, r8, r5, %[f]\n orr r4, r5\n"
-                         "umull r6, r5, r6, %[f]\n orr r6, r8\n umull r7, r8, r7, %[f]\n orr r5, r7\n"
-                         "and r4, %[m0]\n and r6, %[m1]\n and r7, r5, %[m2]\n and r8, %[m3]\n"
-                         "str r4, [%[p]], #4\n str r6, [%[p]], #4\n str r7, [%[p]], #4\n str r8, [%[p]], #4\n"
-                         "cmp %[x], %[end]\n bne 1b\n"
-                         : [x] "+r"(x), [p] "+r"(plane)
-                         : [f] "r"(factor), [m0] "r"(m0), [m1] "r"(m1), [m2] "r"(m2), [m3] "r"(m3), [end] "r"(end)
-                         : "r4", "r5", "r6", "r7", "r8", "cc", "memory");
+        __asm__ volatile(
+            "1: ldm %[x]!, {r4-r7}\n"
+            "umull r8, r4, r4, %[f]\n umull r5, r8, r5, %[f]\n orr r4, r5\n"
+            "umull r6, r5, r6, %[f]\n orr r6, r8\n umull r7, r8, r7, %[f]\n orr r5, r7\n"
+            "and r4, %[m0]\n and r6, %[m1]\n and r7, r5, %[m2]\n and r8, %[m3]\n"
+            "str r4, [%[p]], #4\n str r6, [%[p]], #4\n str r7, [%[p]], #4\n str r8, [%[p]], #4\n"
+            "cmp %[x], %[end]\n bne 1b\n"
+            : [x] "+r"(x), [p] "+r"(plane)
+            : [f] "r"(factor), [m0] "r"(m0), [m1] "r"(m1), [m2] "r"(m2), [m3] "r"(m3), [end] "r"(end)
+            : "r4", "r5", "r6", "r7", "r8", "cc", "memory");
     } else {
-        __asm__ volatile("1: mov %[c], #0\n" SHIFT4
-                         "and r4, %[m0]\n and r5, %[m1]\n and r6, %[m2]\n and r7, %[m3]\n"
-                         "stm %[p]!, {r4-r7}\n cmp %[x], %[end]\n bne 1b\n"
-                         : [x] "+r"(x), [p] "+r"(plane), [c] "=&r"(carry)
-                         : [f] "r"(factor), [m0] "r"(m0), [m1] "r"(m1), [m2] "r"(m2), [m3] "r"(m3), [end] "r"(end)
-                         : "r4", "r5", "r6", "r7", "r8", "cc", "memory");
+        __asm__ volatile(
+            "1: mov %[c], #0\n" SHIFT4 "and r4, %[m0]\n and r5, %[m1]\n and r6, %[m2]\n and r7, %[m3]\n"
+            "stm %[p]!, {r4-r7}\n cmp %[x], %[end]\n bne 1b\n"
+            : [x] "+r"(x), [p] "+r"(plane), [c] "=&r"(carry)
+            : [f] "r"(factor), [m0] "r"(m0), [m1] "r"(m1), [m2] "r"(m2), [m3] "r"(m3), [end] "r"(end)
+            : "r4", "r5", "r6", "r7", "r8", "cc", "memory");
     }
     return plane;
 }
@@ -56,9 +57,11 @@ typedef struct {
     uint32_t carry;
 } row_t;
 
-#define ROW_ASM(text)                                                                                                  \
-    __asm__ volatile(text : [x] "+r"(r->x), [p] "+r"(r->plane), [c] "+r"(r->carry), [m] "+r"(r->masks)                 \
-                     : [f] "r"(factor) : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "memory")
+#define ROW_ASM(text)                                                                                        \
+    __asm__ volatile(text                                                                                    \
+                     : [x] "+r"(r->x), [p] "+r"(r->plane), [c] "+r"(r->carry), [m] "+r"(r->masks)            \
+                     : [f] "r"(factor)                                                                       \
+                     : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "memory")
 
 /* Four words of a row. */
 static inline void four_words(row_t *r, uint32_t factor, uint32_t field_bits) {
@@ -71,9 +74,9 @@ static inline void four_words(row_t *r, uint32_t factor, uint32_t field_bits) {
 
 /* The last three words of a row, and the carry. */
 static inline void last_three(row_t *r, uint32_t factor, uint32_t field_bits) {
-#define SHIFT3                                                                                                         \
-    "ldm %[x]!, {r4-r6}\n"                                                                                             \
-    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n umull r5, %[c], r5, %[f]\n orr r5, r8\n"                                  \
+#define SHIFT3                                                                                               \
+    "ldm %[x]!, {r4-r6}\n"                                                                                   \
+    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n umull r5, %[c], r5, %[f]\n orr r5, r8\n"                        \
     "umull r6, r7, r6, %[f]\n orr r6, %[c]\n mov %[c], #0\n"
     if (field_bits == 4u) {
         ROW_ASM(SHIFT3 MASK4 STORE4);

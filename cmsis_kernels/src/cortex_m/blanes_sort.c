@@ -8,15 +8,15 @@
 #if EBNN_THUMB2
 
 /* One element: *at[pattern]++ = offset. */
-#define PUT(bit)                                                                                                       \
-    "ubfx %[t], %[v], #" bit ", #4\n"                                                                                  \
-    "ldr %[p], [%[at], %[t], lsl #2]\n"                                                                                \
-    "strh %[o], [%[p]], #2\n"                                                                                          \
-    "str %[p], [%[at], %[t], lsl #2]\n"                                                                                \
+#define PUT(bit)                                                                                             \
+    "ubfx %[t], %[v], #" bit ", #4\n"                                                                        \
+    "ldr %[p], [%[at], %[t], lsl #2]\n"                                                                      \
+    "strh %[o], [%[p]], #2\n"                                                                                \
+    "str %[p], [%[at], %[t], lsl #2]\n"                                                                      \
     "add %[o], %[s]\n"
 
-void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
-                                uint32_t offset, uint32_t stride, uint16_t *list) {
+void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
+                                uint32_t weight_kind, uint32_t offset, uint32_t stride, uint16_t *list) {
     uint16_t *at[16];
     for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
         at[14u - 2u * j] = list;
@@ -41,8 +41,8 @@ void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t
 
 #else
 
-void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
-                                uint32_t offset, uint32_t stride, uint16_t *list) {
+void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
+                                uint32_t weight_kind, uint32_t offset, uint32_t stride, uint16_t *list) {
     ebnn_lanes_sort(codes, n, counts, weight_kind, offset, stride, list);
 }
 

@@ -141,7 +141,8 @@ static void sum_row_3x3(const uint32_t *x, uint32_t step, const uint32_t *even, 
                         uint32_t n, int32_t *acc) {
     const uint32_t e0 = even[0], o0 = odd[1], e1 = even[2], o1 = odd[3], e2 = even[4], o2 = odd[5];
     /* The loop takes all 14 registers; where MVE is on, the compiler keeps lr for its own loops. */
-#if EBNN_ARM_DSP && !defined(__clang__) /* all 14 registers: more than clang gives an asm statement */ && !defined(__ARM_FEATURE_MVE)
+#if EBNN_ARM_DSP && !defined(__clang__) /* all 14 registers: more than clang gives an asm statement */ &&    \
+    !defined(__ARM_FEATURE_MVE)
     uint32_t a, b;
     int32_t s, t;
     step *= 4u;
