@@ -1,5 +1,5 @@
 /*
- * Binary convolution on bit planes, plain C: M0/M3, and the twin of the tuned kernels.
+ * Binary convolution on bit planes, plain C, and the twin of the tuned kernels.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * Low-bit convolution in integer lanes, plain C: M0/M3, and the twin of the tuned kernels.
+ * Low-bit convolution in integer lanes, plain C for M0 and M3, and the twin of the tuned kernels.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
