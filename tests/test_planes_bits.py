@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from planes_util import Layer, bit_planes, random_layer, reference, run_kernel, unpack_planes
 
-from edgebnn.plan.pack_planes import Packed, pack_bits_conv
+from edgebnn.plan.pack_bits import pack_bits_conv
+from edgebnn.plan.pack_planes import Packed
 
 KERNELS = ("ebnn_bconv2d_bits__portable", "ebnn_bconv2d_bits__cortex_m4")
 

@@ -7,7 +7,8 @@ import pytest
 from planes_util import run_kernel
 
 from edgebnn.ir import TensorType, storage
-from edgebnn.plan.pack_planes import Packed, pack_dense_bits
+from edgebnn.plan.pack_bits_dense import pack_dense_bits
+from edgebnn.plan.pack_planes import Packed
 
 KERNELS = ("ebnn_bdense_bits__portable", "ebnn_bdense_bits__cortex_m4")
 

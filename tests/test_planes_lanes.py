@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from planes_util import Layer, library, nibbles, random_layer, reference, run_kernel, unpack_nibbles
 
-from edgebnn.plan.pack_planes import Packed, pack_lanes
+from edgebnn.plan.pack_lanes import pack_lanes
+from edgebnn.plan.pack_planes import Packed
 
 KERNELS = ("ebnn_bconv2d_lanes__portable", "ebnn_bconv2d_lanes__cortex_m4")
 

@@ -1,6 +1,6 @@
 /*
  * Parameter structs and scratch sizes of the bucketed low-bit kernels, whose weights are packed offline
- * (edgebnn/plan/pack_planes.py). Same rules as ebnn_params.h: plain structs, parsed by cffi.
+ * (edgebnn/plan/pack_lanes.py, pack_bits.py). Same rules as ebnn_params.h: plain structs, parsed by cffi.
  *
  * Buckets: output channels are taken four at a time. For one input element k (a tap and a channel) the four
  * weights are a 4-bit pattern; a pattern and its complement are one signed class, so there are 8 classes of

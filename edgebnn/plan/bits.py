@@ -7,7 +7,9 @@ import dataclasses
 from collections.abc import Iterator
 
 from edgebnn.plan.geometry import conv_dims, epilogue
-from edgebnn.plan.pack_planes import Packed, Unfit, pack_bits_conv, pack_dense_bits
+from edgebnn.plan.pack_bits import pack_bits_conv
+from edgebnn.plan.pack_bits_dense import pack_dense_bits
+from edgebnn.plan.pack_planes import Packed, Unfit
 from edgebnn.plan.types import Candidate, Choice, Context
 
 BLOCK_BUDGETS = (None, 8192, 4096)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgebnn.plan.geometry import bit_count, conv_dims, epilogue
-from edgebnn.plan.pack_planes import Packed, Unfit, lanes_cost, pack_lanes
+from edgebnn.plan.pack_lanes import lanes_cost, pack_lanes
+from edgebnn.plan.pack_planes import Packed, Unfit
 from edgebnn.plan.types import Candidate, Choice, Context
 
 #: bytes of planes a block may take; larger maps are worked through block by block

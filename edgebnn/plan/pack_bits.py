@@ -1,0 +1,244 @@
+"""Offline packing for the bits kernels (b1 in and out, bit planes). The layouts are those of
+``cmsis_kernels/include/ebnn_planes.h``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebnn.plan.pack_lanes import reads_past
+from edgebnn.plan.pack_planes import (
+    Int,
+    Packed,
+    Params,
+    Unfit,
+    array_bytes,
+    pack_nibbles,
+    patterns,
+    slot_counts,
+    slots,
+)
+
+BITS_WIDTHS = (7, 9, 12)
+BITS_MOST = 13
+_SIGNS = np.array([[-1 if bin(~j & u).count("1") % 2 else 1 for j in range(8)] for u in range(8)])
+
+
+def _reach(acc_at_one: Int, threshold: Int, k: int) -> Int:
+    """t such that bit = (T >= t), T = sum of w * x over bits x, from bit = (acc < threshold), acc = sum w - 2 T."""
+    return np.clip((acc_at_one - threshold) // 2 + 1, -(k + 1), k + 1)
+
+
+def bits_threshold(epilogue: Mapping[str, Any], reach: Int) -> Int | Unfit:
+    """The integer threshold of every channel: bit = acc < threshold."""
+    if epilogue.get("threshold") is not None:
+        return np.asarray(epilogue["threshold"], np.int64)
+    if epilogue.get("mul") is None or epilogue.get("combine"):
+        return Unfit("its output is not one threshold a channel")
+    mul, add = np.asarray(epilogue["mul"], np.int64), np.asarray(epilogue["add"], np.int64)
+    if (mul < 0).any():
+        return Unfit("a channel's gain is negative")
+    always = np.where(add < 0, reach + 1, -reach - 1)
+    return np.where(
+        mul > 0, -(add // np.maximum(mul, 1)), always
+    )  # acc * mul + add < 0: acc < ceil(-add / mul)
+
+
+def _grid(values: npt.NDArray[np.int64]) -> Int:
+    """All 4-tuples of ``values``."""
+    return np.asarray(np.stack(np.meshgrid(*[values] * 4, indexing="ij"), -1).reshape(-1, 4))
+
+
+_COARSE, _FINE = _grid(np.arange(-4, 5)), _grid(np.arange(-6, 7))
+
+
+def _solve_starts(total: int, rest: Int, caps: Int) -> Int | None:
+    """Integers 0 <= d_j <= caps_j, j = 0 .. 7, with sum d_j = total and sum +-d_j = rest_i (+ where bit i of j is 1).
+
+    The eight sums of d with the signs of all products of the three bits determine d; four are given, four are free:
+    they are searched on a coarse grid for the d that is furthest inside its bounds, then around it for integers.
+    """
+    free, fixed = [3, 5, 6, 7], [0, 1, 2, 4]
+    base = np.array([total, *rest]) @ _SIGNS[fixed]
+    steps = _COARSE * max(1, total // 4)
+    for width in (max(1, total // 4), max(1, total // 16)):
+        d = base + steps @ _SIGNS[free]
+        best = steps[np.argmax(np.minimum(d, 8 * caps - d).min(axis=1))]
+        steps = best + _COARSE * max(1, width // 4)
+    d = base + (best + _FINE) @ _SIGNS[free]
+    d = d[(d % 8 == 0).all(axis=1)] // 8
+    d = d[((d >= 0) & (d <= caps)).all(axis=1)]
+    if not len(d):
+        return None
+    return np.asarray(d[np.argmin((d / np.maximum(caps, 1)).max(axis=1))])
+
+
+def _bucket_starts(counts: Int, t: Int, bits: int) -> tuple[Int, int] | None:
+    """Start values of the 8 classes of one group and its flags, or None where ``bits`` are too few."""
+    negative, entries = counts[0::2], counts[0::2] + counts[1::2]
+    caps = 2**bits - 1 - (entries + 1)
+    if (caps < 0).any():
+        return None
+    total = 2 ** (bits + 2) - int(t[0]) - int(negative.sum())
+    rest, flags = np.zeros(3, np.int64), 0
+    for i in range(3):
+        sign = np.where(np.arange(8) >> i & 1, 1, -1)
+        rest[i] = -int(t[i + 1]) - int((sign * negative).sum())
+        if (rest[i] ^ total) & 1:
+            rest[i] += 1
+            flags |= 1 << i
+    starts = _solve_starts(total, rest, caps)
+    return None if starts is None else (starts, flags)
+
+
+def _bucket_runs(pattern: npt.NDArray[np.uint8], t: Int) -> Params | Unfit:
+    slot = slots(pattern, "binary")
+    counts = slot_counts(slot, -(-pattern.shape[1] // 8) * 8)[:, 0]
+    for bits in BITS_WIDTHS:
+        solved = [_bucket_starts(counts[g], t[4 * g : 4 * g + 4], bits) for g in range(len(slot))]
+        if all(s is not None for s in solved):
+            starts = np.stack([s[0] for s in solved if s is not None])
+            flags = np.array([s[1] for s in solved if s is not None], np.uint8)
+            pairs = (counts[:, 0::2] + counts[:, 1::2] + 1) // 2
+            return {"bits": bits, "starts": starts, "flags": flags, "pairs": pairs, "counts": counts}
+    return Unfit("its class sums need more than 12 bits")
+
+
+def _bucket_entries(pattern: npt.NDArray[np.uint8]) -> list[Int]:
+    """Entries of every group's classes, each filled up to an even number."""
+    k = pattern.shape[1]
+    result = []
+    for row, slot in zip(pattern, slots(pattern, "binary"), strict=True):
+        parts: list[Int] = []
+        for j in range(8):
+            for s in (2 * j, 2 * j + 1):
+                ks = np.flatnonzero(slot == s)
+                parts.append(8 * ks + 4 * (row[ks] & 1))
+            if sum(len(p) for p in parts[-2:]) % 2:
+                parts.append(np.array([8 * k]))
+        result.append(np.concatenate(parts))
+    return result
+
+
+def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
+    """Runs of one channel each: the rarer sign's elements (minority) or all that are not 0 (direct)."""
+    out_c, k = w.shape
+    if way == "minority":
+        positive = (w > 0).sum(axis=1) * 2 <= k
+        chosen = np.where(positive[:, None], w > 0, w < 0)
+        need = np.where(positive, t, 1 - t)  # 2 S >= T + need, or its complement
+        top = int(need.max())
+        start, odd = (top - need) // 2, (top - need) % 2
+        total_start = top
+        if total_start < 0:
+            start, total_start = start - (total_start - 1) // 2, total_start - 2 * ((total_start - 1) // 2)
+        largest = max(int((chosen.sum(axis=1) + start).max()) + 1, (k + total_start) // 2 + 1)
+        flags = odd | np.where(positive, 0, 2)
+        codes = bit_words(chosen)
+        entries = [8 * np.flatnonzero(row) + 4 for row in chosen]
+    else:
+        chosen = w != 0
+        n = chosen.sum(axis=1)
+        need = np.clip(t + (w < 0).sum(axis=1), 0, n + 1)
+        total_start, flags = 0, np.zeros(out_c, np.int64)
+        below, above = int(need.max()), int((n - need).max()) + 1  # room under and over the top bit's value
+        bits = next((b for b in BITS_WIDTHS if 2 ** (b - 1) > max(below, above)), None)
+        if bits is None:
+            return Unfit("its sums need more than 12 bits")
+        start = 2 ** (bits - 1) - need
+        largest = 2**bits - 1
+        codes = np.stack([bit_words(w > 0), bit_words(w < 0)], axis=1)
+        entries = [8 * np.flatnonzero(row) + 4 * (row[row != 0] > 0) for row in w]
+    bits = next((b for b in BITS_WIDTHS if 2**b > largest), None)
+    if bits is None or (way == "minority" and bits > 9):
+        return Unfit("its sums need more than 12 bits")
+    padded = [np.append(e, 8 * k) if len(e) % 2 else e for e in entries]
+    return {
+        "bits": bits,
+        "starts": start[:, None],
+        "pairs": np.array([[len(e) // 2] for e in padded]),
+        "flags": flags.astype(np.uint8),
+        "codes": codes,
+        "entries": padded,
+        "total_start": total_start,
+    }
+
+
+def _in_eights(entries: list[Int]) -> list[Int]:
+    """The lists of eight channels each, one after another."""
+    return [np.concatenate(entries[i : i + 8]) for i in range(0, len(entries), 8)]
+
+
+def bit_words(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    """(rows, K) of 0/1 -> uint32 (rows, ceil(K / 32)), LSB first."""
+    padded = np.zeros((bits.shape[0], -(-bits.shape[1] // 32) * 32), np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    return np.packbits(padded, axis=1, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def pack_bits_conv(
+    codes: npt.NDArray[np.int8],
+    kind: str,
+    pad_one: bool,
+    dims: Mapping[str, int],
+    epilogue: Mapping[str, Any],
+    lists: str = "flash",
+    budget: int | None = None,
+    way: str | None = None,
+) -> Packed | Unfit:
+    """Parameters of ``ebnn_bconv2d_bits__*``: b1 planes in and out. Arguments as of :func:`pack_lanes`; ``way``:
+    "buckets", "minority" or "direct", by default the cheapest."""
+    out_c, k = codes.shape[0], codes[0].size
+    if kind == "two_plane" or epilogue["out_dtype"] != 1:
+        return Unfit("it takes binary or ternary weights and gives b1")
+    if not pad_one and (dims["pad_h"] or dims["pad_w"] or reads_past(dims)):
+        return Unfit("it pads with +1, not with 0")
+    if 8 * (k + 1) > 65535:
+        return Unfit(f"K = {k} exceeds 16-bit offsets")
+    w = codes.reshape(out_c, -1).astype(np.int64)
+    threshold = bits_threshold(epilogue, np.full(out_c, k))
+    if isinstance(threshold, Unfit):
+        return threshold
+    t = _reach(w.sum(axis=1), np.clip(threshold, -k - 1, k + 1), k)
+    way = way or ("direct" if kind == "ternary" else "minority" if k <= 96 else "buckets")
+    pixels = dims["out_h"] * dims["out_w"]
+    words = -(-pixels // 32)
+    per_word = 8 * (k + 1) + 8
+    most = words if budget is None else min(words, budget // per_word)
+    if most < 1:
+        return Unfit("the planes of one block exceed the scratch budget")
+    words = -(-words // -(-words // most))
+    if way == "buckets":
+        pattern = patterns(codes, kind)
+        t4 = np.concatenate([t, np.repeat(t[-1:], 4 * len(pattern) - out_c)])
+        runs = _bucket_runs(pattern, t4)
+    else:
+        runs = _channel_runs(w, t, way)
+    if isinstance(runs, Unfit):
+        return runs
+    entries = _bucket_entries(pattern) if way == "buckets" else _in_eights(runs["entries"])
+    ram = lists == "ram"
+    size = max(len(e) for e in entries)
+    stored = pack_nibbles(pattern) if way == "buckets" else runs["codes"]
+    params: Params = {
+        "dims": dict(dims),
+        "lists": None if ram else np.concatenate(entries).astype(np.uint16),
+        "codes": stored if ram else None,
+        "counts": runs["counts"].astype(np.uint16) if ram and way == "buckets" else None,
+        "runs": np.stack([runs["pairs"], runs["starts"]], axis=-1).astype(np.uint16),
+        "flags": runs["flags"],
+        "groups": len(entries),
+        "block_words": words,
+        "list_size": size,
+        "total_start": runs.get("total_start", 0),
+        "way": {"buckets": 1, "minority": 2, "direct": 3}[way],
+        "bits": runs["bits"],
+    }
+    scratch = per_word * words + ((2 * size + 3) // 4 * 4 if ram else 0)
+    if way == "minority":
+        scratch += 4 * BITS_MOST * words + 4 * (k // 2 + 1)
+    return Packed(params, array_bytes(params), scratch)
