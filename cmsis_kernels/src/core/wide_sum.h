@@ -41,6 +41,7 @@ typedef struct {
 static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_add_runs(ebnn_lane_t *c, const uint8_t *base,
                                                            const uint16_t *list, uint32_t n,
                                                            const uint32_t width) {
+    /* cppcheck-suppress ctuArrayIndex ; every caller's counter has `width` planes, 3 or more */
     ebnn_lane_t s1 = c[0], s2 = c[1], s4 = c[2];
     for (; n != 0u; n--, list += 8) {
 #define PLANE(i) ebnn_lane_load(base + (size_t)list[i] * EBNN_LANE_UNIT)

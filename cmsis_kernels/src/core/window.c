@@ -11,6 +11,7 @@ static void set_bits(uint32_t *words, uint32_t at, uint32_t n) {
     for (at %= 32u; n != 0u; at = 0) {
         const uint32_t room = 32u - at;
         const uint32_t m = n < room ? n : room;
+        /* cppcheck-suppress shiftTooManyBits ; m is 1 to 32 */
         *words++ |= (0xFFFFFFFFu >> (32u - m)) << at;
         n -= m;
     }

@@ -60,6 +60,7 @@ static void planes(const affine_t a, const int8_t *in, uint32_t pixels, uint32_t
             }
         }
         for (uint32_t bit = 0; bit < bits; bit++) {
+            /* cppcheck-suppress shiftTooManyBits ; n is 1 to 32 */
             out[bit * plane] = word[bit] >> (32u - n);
         }
     }
