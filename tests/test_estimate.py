@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("unicorn")
@@ -22,6 +23,7 @@ from edgebnn.estimate import cost, image
 from edgebnn.estimate.machine import CPUS, Machine
 from edgebnn.estimate.model import ModelMachine
 from edgebnn.estimate.model import estimate as estimate_model
+from edgebnn.estimate.planned import PlannedMachine, plan_cost
 from edgebnn.ir.reference import run as run_reference
 from edgebnn.ir.storage import from_bytes, to_bytes
 from edgebnn.plan import plan
@@ -205,6 +207,22 @@ def test_estimate_reports_everything(tiny_folder: Path) -> None:
     assert (
         document["stack"]["measured"] <= document["stack"]["bound"] + 64
     )  # library functions have no known frame
+
+
+@needs_gcc
+def test_a_plan_is_counted_without_a_build(tiny_graph: ir.Graph, tiny_folder: Path) -> None:
+    """The counts of a plan alone are those of the emitted model; only branch alignment may move cycles."""
+    planned = plan(tiny_graph, targets.load("cortex-m0plus"))
+    counted, estimated = plan_cost(planned), estimate_model(tiny_folder)
+    assert counted.instructions == estimated.instructions
+    assert [n for n, _ in counted.layers] == [layer.instructions for layer in estimated.layers]
+    assert counted.cycles is not None and estimated.cycles is not None
+    assert counted.cycles.nominal == pytest.approx(estimated.cycles.nominal, rel=0.01)
+    x = np.random.default_rng(3).integers(-128, 128, (6, 5, 3))
+    expected = run_reference(tiny_graph, x)[tiny_graph.output]
+    np.testing.assert_array_equal(PlannedMachine(planned).run(x), expected)
+    with pytest.raises(UsageError, match="cortex-m55 cannot be counted"):
+        PlannedMachine(plan(tiny_graph, targets.load("cortex-m55")))
 
 
 @needs_gcc

@@ -1,10 +1,11 @@
-"""Every quantiser trains on the digits, converts, and gives the same bytes in NumPy and on the host; the
-integer model predicts what the trained one does.
+"""Every quantiser trains on the digits, converts, and gives the same bytes in NumPy, on the host and on an
+emulated Cortex-M4; the integer model predicts what the trained one does.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from edgebnn.cli.train import train  # noqa: E402
 from edgebnn.converters import load_model  # noqa: E402
 from edgebnn.errors import ModelError  # noqa: E402
 from edgebnn.host import Runtime  # noqa: E402
-from edgebnn.ir import reference  # noqa: E402
+from edgebnn.ir import Graph, reference  # noqa: E402
 from edgebnn.passes import lower  # noqa: E402
 from edgebnn.plan import plan  # noqa: E402
 from edgebnn.targets import load as load_target  # noqa: E402
@@ -30,10 +31,13 @@ from edgebnn.train.kws import LabelledFeatures  # noqa: E402
 from edgebnn.train.loop import TrainConfig, Trainer, predict  # noqa: E402
 from edgebnn.train.quantizers import ACTIVATIONS, WEIGHTS, weight_quantizer  # noqa: E402
 
+needs_m4 = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc")
 PLAIN = TrainConfig.plain(epochs=1, batch_size=32)
 CASES = [
     *({"weight": name} for name in WEIGHTS if name != "float"),
     *({"weight": name} for name in ("twn:std", "dorefa:1", "int:4", "int:2", "int:8:tensor")),
+    *({"weight": name} for name in ("int:4:asymmetric", "int:7:asymmetric", "int:4:stochastic")),
+    {"weight": "binary:stochastic"},
     *({"act": name} for name in ACTIVATIONS if name != "float"),
     *({"act": name} for name in ("lsq:3", "lsq:4", "lsq:8", "pact:4", "dorefa:3", "hwgq:4", "int8:unsigned")),
     {"weight": "bitnet", "act": "int8"},
@@ -53,6 +57,17 @@ def digits() -> LabelledFeatures:
     return LabelledFeatures(d.variants[:320], d.label[:320], d.val[:24], d.val_label[:24], d.names)
 
 
+def run_on_m4(graph: Graph, clips: np.ndarray) -> list[np.ndarray]:
+    """Outputs of the Cortex-M4 kernels, emulated."""
+    pytest.importorskip("unicorn")
+    pytest.importorskip("elftools")
+    from edgebnn.estimate.planned import PlannedMachine
+
+    machine = PlannedMachine(plan(graph, load_target("cortex-m4")))
+    return [machine.run(clip) for clip in clips]
+
+
+@needs_m4
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case.values()))
 def test_trains_converts_and_runs_alike(case: dict, digits: LabelledFeatures, tmp_path: Path) -> None:
     if "weight" in case and weight_quantizer(case["weight"], 1).kind == "s8":
@@ -66,13 +81,16 @@ def test_trains_converts_and_runs_alike(case: dict, digits: LabelledFeatures, tm
     save(tmp_path / "m.pt", Checkpoint(network, digits.names), compact=True)
     graph = lower(load_model(tmp_path / "m.pt"))
     runtime = Runtime(plan(graph, load_target("host")))
-    integer = []
+    integer, outputs = [], []
     for x in digits.val:
         tensors = reference.run(graph, x)
-        np.testing.assert_array_equal(runtime.run(x), tensors[graph.output])
+        outputs.append(tensors[graph.output])
+        np.testing.assert_array_equal(runtime.run(x), outputs[-1])
         integer.append(int(np.argmax(tensors["logits:0"])))
     trained = predict(network, torch.from_numpy(digits.val)).numpy()
     np.testing.assert_array_equal(trained, integer)
+    for got, expected in zip(run_on_m4(graph, digits.val[:4]), outputs, strict=False):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_float_layers_are_refused_by_name(digits: LabelledFeatures, tmp_path: Path) -> None:

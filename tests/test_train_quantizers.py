@@ -97,6 +97,28 @@ def test_int8_weights_follow_their_formula() -> None:
     assert scale.tolist() == pytest.approx([1.0, 1 / 127])
 
 
+def test_asymmetric_weights_follow_their_formula() -> None:
+    w = torch.tensor([[-1.0, 0.0, 0.5, 2.0]])
+    codes, scale = weight_quantizer("int:2:asymmetric", 1).codes(w)
+    # scale = 3 / 3, z = 1: q = 0, 1, 2, 3.
+    assert codes.tolist() == [[-1, 0, 1, 2]] and scale.tolist() == [1.0]
+    with pytest.raises(UsageError, match="at most 7 bits"):
+        weight_quantizer("int:8:asymmetric", 1)
+
+
+@pytest.mark.parametrize(("name", "mean"), [("binary:stochastic", 0.5), ("int:4:stochastic", 0.5)])
+def test_stochastic_weights_keep_their_mean(name: str, mean: float) -> None:
+    torch.manual_seed(0)
+    quantizer, w = weight_quantizer(name, 1), torch.full((1, 20000), mean)
+    w[0, 0] = 1.0
+    trained = quantizer.train()(w)
+    assert float(trained.mean()) == pytest.approx(mean, abs=0.02) and trained.unique().numel() == 2 + (
+        "int" in name
+    )
+    settled = quantizer.eval()(w)
+    assert torch.equal(settled, quantizer(w)) and settled[0, 1:].unique().numel() == 1
+
+
 @pytest.mark.parametrize(
     "name",
     [

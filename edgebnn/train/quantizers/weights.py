@@ -29,29 +29,49 @@ class FloatWeights(WeightQuantizer):
 
 
 class IntWeights(WeightQuantizer):
-    """Linear, symmetric: ``int:K`` per output channel, ``int:K:tensor`` per tensor; K = 2..8 bits.
+    """Linear: ``int:K``, K = 2..8 bits, symmetric per output channel; ``int:K:tensor`` per tensor;
+    ``int:K:asymmetric`` with a zero point per channel, K = 2..7; ``int:K:stochastic`` rounds stochastically
+    in training.
 
-    scale = max|w| / (2^(K-1) - 1), code = round(w / scale); straight-through. K = 8 is ``int8``; fewer
-    bits serve as training stages and in s8 kernels. 2 bits are {-1, 0, +1} times max|w|. Source: Jacob et
-    al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
-    (2018). Lowers to s8.
+    Symmetric: scale = max|w| / (2^(K-1) - 1), code = round(w / scale). Asymmetric: scale = (max(w, 0) -
+    min(w, 0)) / (2^K - 1), code = q - z with q = clamp(round(w / scale) + z, 0, 2^K - 1) and z = round(-min
+    / scale): the differences fit s8, so no kernel sees a zero point. Stochastic: floor(w / scale + u), u
+    uniform in [0, 1); evaluation rounds half up. Straight-through. K = 8 is ``int8``; 2 bits are {-1, 0, +1}
+    times max|w|. Sources: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference" (2018); Gupta et al., "Deep Learning with Limited Numerical Precision"
+    (2015). Lowers to s8.
     """
 
     kind = "s8"
 
-    def __init__(self, out_channels: int, bits: int | str = 8, granularity: str = "channel") -> None:
+    def __init__(self, out_channels: int, bits: int | str = 8, variant: str = "channel") -> None:
         super().__init__(out_channels)
-        self.levels = 2 ** (int(bits) - 1) - 1
-        if not 2 <= int(bits) <= 8 or granularity not in ("channel", "tensor"):
-            raise ValueError("expected 2..8 bits, and channel or tensor")
-        self.per_tensor = granularity == "tensor"
+        self.bits, self.variant = int(bits), variant
+        self.levels = 2 ** (self.bits - 1) - 1
+        if not 2 <= self.bits <= 8 or variant not in ("channel", "tensor", "asymmetric", "stochastic"):
+            raise ValueError("expected 2..8 bits, and channel, tensor, asymmetric or stochastic")
+        if variant == "asymmetric" and self.bits == 8:
+            raise ValueError("asymmetric weights have at most 7 bits, so that q - z fits s8")
 
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        if self.variant == "asymmetric":
+            return self._asymmetric(w)
         largest = per_channel(w.detach()).abs().amax(1)
-        if self.per_tensor:
+        if self.variant == "tensor":
             largest = largest.amax().expand(w.shape[0])
         scale = like_channels(largest.clamp_min(1e-8) / self.levels, w)
-        return round_half_up(w / scale).clamp(-self.levels, self.levels), scale
+        v = w / scale
+        if self.variant == "stochastic" and self.training:
+            v = straight_through(v, torch.floor(v.detach() + torch.rand_like(v)))
+        return round_half_up(v).clamp(-self.levels, self.levels), scale
+
+    def _asymmetric(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        flat, top = per_channel(w.detach()), 2**self.bits - 1
+        low, high = flat.amin(1).clamp_max(0), flat.amax(1).clamp_min(0)
+        scale = (high - low).clamp_min(1e-8) / top
+        zero = like_channels(torch.floor(-low / scale + 0.5), w)
+        scale = like_channels(scale, w)
+        return (round_half_up(w / scale) + zero).clamp(0, top) - zero, scale
 
 
 class PowerOfTwo(WeightQuantizer):

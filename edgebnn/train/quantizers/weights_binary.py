@@ -7,13 +7,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgebnn.train.quantizers.base import WeightQuantizer, like_channels, per_channel, sign, tanh_sign
+from edgebnn.train.quantizers.base import (
+    WeightQuantizer,
+    like_channels,
+    per_channel,
+    sign,
+    straight_through,
+    tanh_sign,
+)
 
 
 class Binary(WeightQuantizer):
     """sign(w), no scale of its own: the batch norm that follows holds it; straight-through where abs(w)
     <= 1, latent weights clipped to [-1, 1]. ``binary``, also ``bnn`` and ``binaryconnect`` (the
-    activations make the difference).
+    activations make the difference). ``binary:stochastic``: in training +1 with probability (w + 1) / 2.
 
     Source: BinaryConnect (Courbariaux et al. 2015), BNN (Hubara et al. 2016).
     """
@@ -21,8 +28,18 @@ class Binary(WeightQuantizer):
     kind = "binary"
     latent_clip = 1.0
 
+    def __init__(self, out_channels: int, rule: str = "sign") -> None:
+        super().__init__(out_channels)
+        if rule not in ("sign", "stochastic"):
+            raise ValueError("expected sign or stochastic")
+        self.stochastic = rule == "stochastic"
+
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        return sign(w), w.new_ones(1)
+        codes = sign(w)
+        if self.stochastic and self.training:
+            thresholds = 2.0 * torch.rand_like(w) - 1.0
+            codes = straight_through(codes, torch.where(w.detach() >= thresholds, 1.0, -1.0))
+        return codes, w.new_ones(1)
 
     def compact(self, w: Tensor) -> Tensor:
         return torch.where(w >= 0, 1, -1).to(torch.int8)
