@@ -274,7 +274,15 @@ def _huge_quantiser(m: Maker) -> None:
     _done(m, "u2")
 
 
+def _falling_affine_after_pool(m: Maker) -> None:
+    _low_bit(m)
+    m.x = m.b.max_pool(m.x, (2, 2), (2, 2))
+    m.x = m.b.affine(m.x, [-1.0] + [1.0] * 7, 0.0, name="falling")
+    _done(m)
+
+
 REFUSED = {
+    _falling_affine_after_pool: "falling",
     _unquantised_output: "full",
     _int8_to_bits: "full",
     _int8_of_bits: "full",

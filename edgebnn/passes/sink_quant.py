@@ -1,8 +1,8 @@
 """Moves monotone ops to the side of a quantisation point where integers do them.
 
 Pre: float-annotated graph. Post: no q.relu reads a q.quant that nothing else reads (it stands before the quant:
-clamping at a grid point and rounding commute); no q.max_pool of real values feeds a q.quant alone (it follows it:
-rounding is monotone); a q.relu or pool of a quantised tensor has that tensor's type.
+clamping at a grid point and rounding commute); no q.max_pool of real values feeds a q.quant, affine map or activation
+alone (it follows it: they are monotone); a q.relu or pool of a quantised tensor has that tensor's type.
 """
 
 from __future__ import annotations
@@ -41,6 +41,17 @@ def _relu(graph: Graph, op: Op) -> Graph | None:
     return _swap(graph, quant, op) if quant is not None else None
 
 
+def _after_pool(graph: Graph, op: Op) -> Graph | None:
+    pool = sole_producer(graph, op.inputs[0], "q.max_pool")
+    if pool is None or graph.tensors[pool.inputs[0]].dtype != "real":
+        return None
+    slopes = op.attrs.get("gain", op.attrs.get("slope"))
+    if slopes is not None and (falling := int((slopes < 0).sum())):
+        what = f"falls with its input in {falling} channels, behind a max pool"
+        raise fail(graph, op, what, "put the max pool behind it")
+    return _swap(graph, pool, op)
+
+
 def _quant(graph: Graph, op: Op) -> Graph | None:
     pool = sole_producer(graph, op.inputs[0], "q.max_pool")
     if pool is None or graph.tensors[pool.inputs[0]].dtype != "real":
@@ -59,4 +70,10 @@ def _keep_types(graph: Graph) -> Graph:
 def run(graph: Graph) -> Graph:
     """See the module."""
     graph = each(graph, "q.relu", _relu)
+    for _ in graph.ops:  # a chain behind a pool moves up op by op
+        before = graph
+        for monotone in ("q.affine", "q.relu", "q.prelu", "q.hardtanh"):
+            graph = each(graph, monotone, _after_pool)
+        if graph is before:
+            break
     return _keep_types(each(graph, "q.quant", _quant))

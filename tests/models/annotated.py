@@ -120,9 +120,18 @@ class Maker:
     def layer(self) -> None:
         """Convolution, activation, quantisation to anything that the kind of weights allows."""
         self.conv()
-        self.activation()
-        if self.kind != "s8" and self.rng.random() < 0.15:
-            self.x = self.b.max_pool(self.x, (1, 1), (1, 1))
+        if self.kind == "s8" or self.rng.random() < 0.85:
+            self.activation()
+        else:  # max pool of real values, then what is monotone
+            h, w, _ = self.type.shape
+            self.x = self.b.max_pool(
+                self.x, *pick(self.rng, (((1, 1), (1, 1)), ((min(h, 2), min(w, 2)), (2, 2))))
+            )
+            for word in pick(self.rng, ("", "relu", "plus", "plus relu", "relu plus", "hardtanh")).split():
+                if word == "plus":
+                    self.affine("plus")
+                else:
+                    self.x = self.b.relu(self.x) if word == "relu" else self.b.hardtanh(self.x)
         self.quant("s8" if self.kind == "s8" else pick(self.rng, ("b1", "b1", "u2", "u3", "u4", "s8", "s8")))
 
     def requantise(self) -> None:
