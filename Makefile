@@ -16,10 +16,11 @@ LINT_TOOLS := clang-format cppcheck
 # The rules share one virtual environment.
 .NOTPARALLEL:
 
-.PHONY: help demo test lint bench-cortex-m bench-x86 clean distclean
+.PHONY: help demo test sanitize lint bench-cortex-m bench-x86 clean distclean
 help:
 	@echo "make demo            convert, run and profile the shipped keyword spotter"
 	@echo "make test            every test"
+	@echo "make sanitize        every kernel under AddressSanitizer and UBSan, by gcc and clang, many calls"
 	@echo "make lint            ruff, mypy, clang-format, cppcheck"
 	@echo "make bench-cortex-m  the Cortex-M kernel table"
 	@echo "make bench-x86       this machine's kernels beside other libraries'"
@@ -49,6 +50,10 @@ demo: $(VENV)/.stamp $(VENV)/.stamp-ext
 test: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(TEST_TOOLS)
 	@PATH="$(BIN):$$PATH" $(PY) -m pytest -n $(or $(JOBS),2) $(ARGS)
+
+sanitize: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
+	@scripts/setup-system.sh gcc clang
+	@PATH="$(BIN):$$PATH" EDGEBNN_SANITIZE=$(or $(CALLS),60) $(PY) -m pytest tests/test_sanitizers.py $(ARGS)
 
 # shiftTooManyBitsSigned: arithmetic shifts of signed words are meant.
 lint: $(VENV)/.stamp-dev $(VENV)/.stamp-ext

@@ -15,6 +15,7 @@ import pytest
 from edgebnn import ir, targets
 from edgebnn.cli import COMMANDS, cli, main
 from edgebnn.ir import reference
+from edgebnn.plan.kernels import kernels
 
 
 def call(*args: str | Path) -> int:
@@ -92,7 +93,10 @@ def test_run_json_agrees_with_the_reference(
 
     assert call("run", tiny_ebnn, tmp_path / "one.npy", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"label", "index", "scores"}
+    assert set(answer) == {"label", "index", "scores", "isa", "kernels"}
+    assert answer["isa"] == targets.load("host").isa[0]
+    assert {k["kernel"] for k in answer["kernels"]} <= set(kernels())
+    assert [k["layer"] for k in answer["kernels"] if k["layer"] in ("stem", "softmax")] == ["stem", "softmax"]
     assert answer["index"] == int(expected[0].argmax())
     assert answer["label"] == labels[answer["index"]]
     assert answer["scores"] == pytest.approx(((expected[0] + 128) / 256).tolist(), abs=1e-6)
@@ -101,6 +105,49 @@ def test_run_json_agrees_with_the_reference(
     answer = json.loads(capsys.readouterr().out)
     assert [row["index"] for row in answer["results"]] == [int(y.argmax()) for y in expected]
     assert answer["results"][0]["label"] == answer["label"]
+
+
+def test_isa_overrides_the_variable(
+    tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", np.ones((6, 5, 3), np.int8))
+    monkeypatch.setenv("EDGEBNN_ISA", "word64")
+    answers = {}
+    for words in ((), ("--isa", "portable")):
+        assert call("run", tiny_ebnn, tmp_path / "x.npy", "--json", *words) == 0
+        answer = json.loads(capsys.readouterr().out)
+        answers[answer["isa"]] = answer
+    assert set(answers) == {"word64", "portable"}
+    assert all(k["kernel"].endswith("__portable") for k in answers["portable"]["kernels"])
+    assert answers["word64"]["scores"] == answers["portable"]["scores"]
+    assert call("run", tiny_ebnn, tmp_path / "x.npy", "--isa", "mve") == 2
+    assert "instruction set mve: this processor has" in capsys.readouterr().err
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEBNN_DATA", str(tmp_path))
+    assert call("doctor", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["isa"]["used"] == targets.load("host").isa[0]
+    assert report["isa"]["available"][-2:] == ["word64", "portable"]
+    assert report["runtime"]["built"] and report["data"]["exists"]
+    assert {tool["name"] for tool in report["compilers"]} >= {
+        t.compiler for t in map(targets.load, targets.names())
+    }
+    assert "EDGEBNN_DATA" not in [entry["name"] for entry in report["missing"]]
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("EDGEBNN_ISA", "none such")
+    monkeypatch.delenv("EDGEBNN_DATA")
+    assert call("doctor", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    missing = {entry["name"]: entry["get"] for entry in report["missing"]}
+    assert missing["gcc"] == "sudo apt-get install gcc" and "EDGEBNN_DATA" in missing
+    assert report["isa"]["used"] is None and "EDGEBNN_ISA=none such" in report["isa"]["error"]
+
+    assert call("doctor") == 0
+    text = capsys.readouterr().out
+    assert "missing: qemu-aarch64, for" in text and "sudo apt-get install qemu-user" in text
 
 
 def test_eval_json(
@@ -120,7 +167,7 @@ def test_run_works_without_torch_and_quickly(tiny_ebnn: Path, tmp_path: Path) ->
     block = "import sys; sys.modules['torch'] = None; from edgebnn.cli import main; main(sys.argv[1:])"
     done = python("-c", block, "run", str(tiny_ebnn), str(tmp_path / "x.npy"), "--json")
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) == {"label", "index", "scores"}
+    assert set(json.loads(done.stdout)) >= {"label", "index", "scores"}
     assert cpu_seconds("-m", "edgebnn", "run", str(tiny_ebnn), str(tmp_path / "x.npy")) < 0.5
 
 

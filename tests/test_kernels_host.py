@@ -86,8 +86,8 @@ def run(call: KernelCall, fill: int) -> str | None:
     return None
 
 
-def random_calls(symbol: str) -> list[KernelCall]:
-    """``CASES`` random calls of a kernel, over all targets that may take it."""
+def random_calls(symbol: str, count: int = CASES) -> list[KernelCall]:
+    """``count`` random calls of a kernel, over all targets that may take it."""
     kernel = kernels()[symbol]
     users = [t for t in map(targets.load, targets.names()) if kernel.isa in t.isa]
     assert users, f"no target has the ISA {kernel.isa}"
@@ -95,7 +95,7 @@ def random_calls(symbol: str) -> list[KernelCall]:
     generators: list[Generator] = [LAYERS[kernel.op], *EXTRA.get(kernel.op, ())]
     made: list[KernelCall] = []
     for i in range(TRIES):
-        if len(made) == CASES:
+        if len(made) == count:
             break
         graph = generators[int(rng.integers(len(generators)))](rng)
         check(graph)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "build": ("edgebnn.cli.build", "build", "Build the firmware of a converted model for a board."),
     "convert": ("edgebnn.cli.convert", "convert", "Convert a trained model to C for a target."),
     "data": ("edgebnn.cli.data", "data", "Fetch and prepare data sets."),
+    "doctor": ("edgebnn.cli.doctor", "doctor", "Show what this machine has, lacks, and how to get it."),
     "estimate": ("edgebnn.cli.estimate", "estimate", "Count instructions and estimate cycles of a model."),
     "eval": ("edgebnn.cli.eval", "eval_", "Measure the accuracy of a model on labelled data."),
     "profile": ("edgebnn.cli.profile", "profile", "Profile a model layer by layer on a board or emulator."),

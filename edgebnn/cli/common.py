@@ -22,6 +22,13 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
+def isa_option(command: F) -> F:
+    """Adds ``--isa NAME``."""
+    return click.option("--isa", metavar="NAME", help="Best instruction set to use; overrides EDGEBNN_ISA.")(
+        command
+    )
+
+
 def emit_json(document: dict[str, Any]) -> None:
     """Prints ``document``, plain JSON values only, on standard output."""
     click.echo(json.dumps(document, indent=2, allow_nan=False))

@@ -8,15 +8,16 @@ from typing import Any
 import click
 import numpy as np
 
-from edgebnn.cli.common import emit_json, json_option, model_file
+from edgebnn.cli.common import emit_json, isa_option, json_option, model_file
 from edgebnn.ir import Graph
 
 
 @click.command(epilog="Example: edgebnn run build/kws/kws.ebnn clip.wav")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
+@isa_option
 @json_option
-def run(model: Path, inputs: tuple[Path, ...], as_json: bool) -> None:
+def run(model: Path, inputs: tuple[Path, ...], isa: str | None, as_json: bool) -> None:
     """Classify each INPUT with MODEL, a .ebnn file or a converted model's folder.
 
     An INPUT is a 16-bit mono WAV file, or a .npy file of int8 features, one input or a batch.
@@ -29,7 +30,7 @@ def run(model: Path, inputs: tuple[Path, ...], as_json: bool) -> None:
 
     graph = ir.load(model_file(model))
     batches = [(path, load(path, graph)) for path in inputs]
-    runtime = Runtime(plan(graph, load_target("host")))
+    runtime = Runtime(plan(graph, load_target("host", isa)))
     results = []
     for path, batch in batches:
         for i, x in enumerate(batch):
@@ -37,6 +38,8 @@ def run(model: Path, inputs: tuple[Path, ...], as_json: bool) -> None:
             results.append({"input": place, **_classify(graph, runtime.run(x))})
     if as_json:
         first = {key: results[0][key] for key in ("label", "index", "scores")}
+        first["isa"] = runtime.plan.target.isa[0]
+        first["kernels"] = [{"layer": step.op.name, "kernel": step.kernel} for step in runtime.plan.steps]
         emit_json(first if len(results) == 1 else {**first, "results": results})
         return
     for result in results:

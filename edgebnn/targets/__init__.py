@@ -6,6 +6,7 @@ import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgebnn.errors import UsageError
 from edgebnn.targets import cpu
@@ -37,19 +38,29 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def load(name: str) -> Target:
-    """Reads the target ``name``. UsageError, with the nearest name as the hint, where there is none."""
+def native() -> list[str]:
+    """Instruction sets of the target "host", most wanted first, whether this processor has them or not."""
+    return list(_read("host")["isa"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    with (_FOLDER / f"{name}.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def load(name: str, isa: str | None = None) -> Target:
+    """Reads the target ``name``. ``isa``: the best instruction set to use of a native target, instead of EDGEBNN_ISA.
+    UsageError, with the nearest name as the hint, where there is no such target or instruction set."""
     known = names()
     if name not in known:
         near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
         hint = f"did you mean {near[0]}?" if near else "known targets: " + ", ".join(known)
         raise UsageError(f"unknown target '{name}'", hint)
-    with (_FOLDER / f"{name}.toml").open("rb") as file:
-        data = tomllib.load(file)
+    data = _read(name)
     return Target(
         name=name,
         title=data["title"],
-        isa=cpu.best_first(data["isa"]) if data.get("native") else tuple(data["isa"]),
+        isa=cpu.best_first(data["isa"], isa) if data.get("native") else tuple(data["isa"]),
         word_bits=data["word_bits"],
         compiler=data["compiler"],
         cflags=tuple(data["cflags"]),

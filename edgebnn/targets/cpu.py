@@ -22,8 +22,9 @@ MACHINES = {"neon": ("aarch64", "arm64"), "avx2": ("x86_64", "amd64"), "avx512":
 
 
 @functools.cache
-def _features() -> frozenset[str]:
-    """What NumPy, which dispatches its own loops by it, found at start; it asks processor and operating system."""
+def features() -> frozenset[str]:
+    """The processor's features by NumPy's names: what NumPy, which dispatches its own loops by them, found at start; it
+    asks processor and operating system."""
     for name in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
         try:
             found = importlib.import_module(name).__cpu_features__
@@ -38,16 +39,17 @@ def supports(isa: str) -> bool:
     machines = MACHINES.get(isa)
     if machines is not None and platform.machine().lower() not in machines:
         return False
-    return isa != "mve" and all(f in _features() for f in FEATURES.get(isa, ()))
+    return isa != "mve" and all(f in features() for f in FEATURES.get(isa, ()))
 
 
-def best_first(isas: Iterable[str]) -> tuple[str, ...]:
-    """The instruction sets of ``isas``, given from most to least wanted, that this processor has, from the one that
-    EDGEBNN_ISA names on. Raises UsageError where the variable names none of them."""
+def best_first(isas: Iterable[str], isa: str | None = None) -> tuple[str, ...]:
+    """The instruction sets of ``isas``, given from most to least wanted, that this processor has, from ``isa`` on, or
+    from the one that EDGEBNN_ISA names on. Raises UsageError where that is none of them."""
     present = tuple(isa for isa in isas if supports(isa))
-    wanted = os.environ.get(VARIABLE)
+    wanted = isa or os.environ.get(VARIABLE)
     if not wanted:
         return present
     if wanted not in present:
-        raise UsageError(f"{VARIABLE}={wanted}: this processor has {', '.join(present)}")
+        source = f"instruction set {wanted}" if isa else f"{VARIABLE}={wanted}"
+        raise UsageError(f"{source}: this processor has {', '.join(present)}")
     return present[present.index(wanted) :]
