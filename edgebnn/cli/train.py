@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebnn.cli.common import emit_json, json_option, say, stderr_console
+from edgebnn.cli.config import ENVIRONMENT, apply_policy, policy_options
 from edgebnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ def train() -> None:
     """Train a network."""
 
 
-@train.command(epilog="Example: edgebnn train kws --data DIR --out kws.pt --epochs 60 --bits 2")
+@train.command(
+    context_settings=ENVIRONMENT,
+    epilog="Example: edgebnn train kws --data DIR --out kws.pt --epochs 60 --bits 2",
+)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the speech data.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
 @click.option(
@@ -85,6 +89,7 @@ def train() -> None:
     "--log", type=click.Path(path_type=Path), help="Append one JSON line an epoch: metrics and layers."
 )
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
+@policy_options
 @json_option
 def kws(
     data: Path,
@@ -108,6 +113,7 @@ def kws(
     threads: int | None,
     log: Path | None,
     resume: bool,
+    layer: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train a keyword spotter of twelve classes on Speech Commands.
@@ -129,6 +135,7 @@ def kws(
         "dscnn": {"name": "dscnn", "channels": width, "weight": "float", "act": "float"},
         "dscnn-int8": {"name": "dscnn", "channels": width, "weight": "int8", "act": "int8:unsigned"},
     }[model]
+    arch = apply_policy(arch, layer)
     reproducible.seed(seed, threads)
     build(arch)  # refuses bad names before any work is done
     stages(recipe, arch["weight"], arch["act"])
@@ -164,7 +171,10 @@ def kws(
     _report(network, out, metrics, as_json)
 
 
-@train.command(epilog="Example: edgebnn train digits --out digits.pt --weight twn --act lsq:2")
+@train.command(
+    context_settings=ENVIRONMENT,
+    epilog="Example: edgebnn train digits --out digits.pt --weight twn --act lsq:2",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
 @click.option("--width", type=click.IntRange(1, 1024), default=32, show_default=True, help="Channels.")
 @click.option("--weight", default="binary", show_default=True, help="Weight quantiser of the blocks.")
@@ -185,6 +195,7 @@ def kws(
     "--log", type=click.Path(path_type=Path), help="Append one JSON line an epoch: metrics and layers."
 )
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
+@policy_options
 @json_option
 def digits(
     out: Path,
@@ -199,6 +210,7 @@ def digits(
     threads: int | None,
     log: Path | None,
     resume: bool,
+    layer: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train a small network on handwritten digits (scikit-learn's 8 x 8 images): seconds, no download."""
@@ -211,6 +223,8 @@ def digits(
     _check_out(out)
     reproducible.seed(seed, threads)
     arch = {"name": "cnn", "channels": width, "weight": weight, "act": act}
+    arch = apply_policy(arch, layer)
+    build(arch)  # refuses bad names before any work is done
     features = load_digits()
     config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     with _Progress() as progress:

@@ -33,7 +33,7 @@ def build(arch: dict[str, Any]) -> Network:
     """Network of an architecture description, with fresh weights.
 
     Raises ModelError for an unknown name (and suggests the nearest), an unknown key or a value of the
-    wrong type.
+    wrong type; UsageError for overrides (``layers``) that match no layer.
     """
     values = dict(arch) if isinstance(arch, dict) else {}
     name = values.pop("name", None)
@@ -48,13 +48,17 @@ def build(arch: dict[str, Any]) -> Network:
     for key, value in values.items():
         if key not in fields:
             raise ModelError(f"architecture {name}: unknown key {key!r}", hint=f"known: {', '.join(fields)}")
-        expected = type(fields[key].default)
+        default = fields[key].default
+        expected = dict if default is dataclasses.MISSING else type(default)
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise ModelError(f"architecture {name}: {key} must be {expected.__name__}, got {value!r}")
         if isinstance(value, int) and not 0 < value <= 65535:
             raise ModelError(f"architecture {name}: {key} = {value} is out of range")
     network = network_class(config_class(**values))
     name_layers(network)
+    network.policy.check(
+        path for path, module in network.named_modules() if hasattr(module, "weight_quantizer")
+    )
     return network
 
 

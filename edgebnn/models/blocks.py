@@ -8,19 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from edgebnn.errors import ModelError
-from edgebnn.train.layers import Affine, BatchNorm, Conv2d, PReLU, RPReLU, Shift
+from edgebnn.train.layers import Affine, BatchNorm, Conv2d, HardTanh, PReLU, RPReLU, Shift
+from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import ActivationQuantizer, activation_quantizer
 
-BEFORE: dict[str, Any] = {"affine": Affine, "shift": Shift, "none": None}
-AFTER: dict[str, Any] = {"prelu": PReLU, "rprelu": RPReLU, "none": None}
+BEFORE: dict[str, Any] = {"affine": Affine, "shift": Shift, "rsign": Shift, "none": None}
+AFTER: dict[str, Any] = {
+    "prelu": PReLU,
+    "rprelu": RPReLU,
+    "hardtanh": lambda channels: HardTanh(),
+    "none": None,
+}
 
 
 class ResidualBlock(nn.Module):
-    """x -> [affine or shift] -> activation quantiser -> convolution -> batch norm -> [PReLU] -> + x.
+    """x -> [affine or shift] -> activation quantiser -> convolution -> batch norm -> [non-linearity] -> + x.
 
     The caller quantises the sum to s8, with ``stream``. ``before`` and ``after`` are names in ``BEFORE``
-    and ``AFTER``; "shift" with the act "sign" is RSign. Branches of INT8 weights are quantised to s8
-    before the addition, as INT8 kernels need.
+    and ``AFTER``; "shift" (also called "rsign") with the act "sign" is RSign. Branches of INT8 weights are
+    quantised to s8 before the addition, as INT8 kernels need.
     """
 
     def __init__(
@@ -44,6 +50,20 @@ class ResidualBlock(nn.Module):
                 f"weights {weight!r} are a sum of bases: nothing may follow the batch norm but the sum"
             )
         self.branch = activation_quantizer("int8") if self.conv.weight_quantizer.kind == "s8" else None
+
+    @classmethod
+    def of(
+        cls, policy: Policy, name: str, channels: int, kernel: tuple[int, int], **defaults: str
+    ) -> ResidualBlock:
+        """The block whose convolution is the layer ``name``, as ``policy`` has it; ``defaults`` as of
+        ``edgebnn.train.policy.KEYS``.
+        """
+        full = {"before": "affine", "after": "none", "padding": "zero", **defaults}
+        chosen = policy.of(name, **full)
+        padding: Literal["zero", "one"] = "one" if chosen["padding"] == "one" else "zero"
+        return cls(
+            channels, kernel, chosen["weight"], chosen["act"], chosen["before"], chosen["after"], padding
+        )
 
     def forward(self, x: Tensor, stream: ActivationQuantizer) -> Tensor:
         y = x if self.affine is None else self.affine(x)

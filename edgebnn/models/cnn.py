@@ -15,6 +15,7 @@ from edgebnn.errors import ModelError
 from edgebnn.models.blocks import AFTER, BEFORE, ResidualBlock
 from edgebnn.train.layers import BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, same_pads
 from edgebnn.train.network import InputSpec, Network
+from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import activation_quantizer
 
 DIGITS = InputSpec(height=8, width=8, channels=1, scale=1 / 8, zero_point=-64)
@@ -24,7 +25,8 @@ DIGITS = InputSpec(height=8, width=8, channels=1, scale=1 / 8, zero_point=-64)
 class CnnConfig:
     """``weight`` and ``act``: quantisers of the blocks; ``ends``: of the stem's and head's weights.
     ``before`` is what stands before the activation quantiser: affine, shift (with sign: RSign) or none;
-    ``after`` what follows the batch norm: none, prelu or rprelu. ``pad_mode`` one needs b1 activations.
+    ``after`` what follows the batch norm: none, prelu, rprelu or hardtanh. ``pad_mode`` one needs b1
+    activations. ``layers`` overrides them by layer name (``edgebnn.train.policy``).
     """
 
     channels: int = 32
@@ -39,6 +41,7 @@ class CnnConfig:
     ends: str = "int8"
     classes: int = 10
     input: InputSpec = field(default=DIGITS)
+    layers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, known in (
@@ -64,25 +67,29 @@ class Cnn(Network):
         self.config = config
         c, spec, stride = config.channels, config.input, (config.stem_stride, config.stem_stride)
         pads = same_pads((spec.height, spec.width), (3, 3), stride)
-        self.stem = Conv2d(spec.channels, c, (3, 3), stride=stride, pads=pads, weight=config.ends)
+        self.policy = policy = Policy(config.layers)
+        ends = {name: policy.of(name, weight=config.ends)["weight"] for name in ("stem", "head")}
+        self.stem = Conv2d(spec.channels, c, (3, 3), stride=stride, pads=pads, weight=ends["stem"])
         self.stem_norm = BatchNorm(c)
         self.stream = activation_quantizer("int8")
         self.blocks = nn.ModuleList(
-            ResidualBlock(
+            ResidualBlock.of(
+                policy,
+                f"blocks.{i}.conv",
                 c,
                 (config.kernel, config.kernel),
-                config.weight,
-                config.act,
-                config.before,
-                config.after,
-                "one" if config.pad_mode == "one" else "zero",
+                weight=config.weight,
+                act=config.act,
+                before=config.before,
+                after=config.after,
+                padding=config.pad_mode,
             )
-            for _ in range(config.blocks)
+            for i in range(config.blocks)
         )
         self.relu = ReLU()
         self.pool = GlobalAvgPool()
         self.pool_quant = activation_quantizer("int8:unsigned")
-        self.head = Linear(c, config.classes, weight=config.ends)
+        self.head = Linear(c, config.classes, weight=ends["head"])
         self.logits = activation_quantizer("int8")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from edgebnn.train.layers import BatchNorm, Conv2d, DepthwiseConv2d, GlobalAvgPool, Linear, ReLU, same_pads
 from edgebnn.train.network import InputSpec, Network
+from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import activation_quantizer
 
 
 @dataclass(frozen=True)
 class DsCnnConfig:
-    """``weight`` and ``act`` of all layers: "float" both, or "int8" and "int8:unsigned"."""
+    """``weight`` and ``act`` of all layers: "float" both, or "int8" and "int8:unsigned". ``layers`` overrides
+    them by layer name (``edgebnn.train.policy``); a layer's ``act`` quantises its output here.
+    """
 
     channels: int = 64
     blocks: int = 4
@@ -26,6 +29,7 @@ class DsCnnConfig:
     act: str = "float"
     classes: int = 12
     input: InputSpec = field(default=InputSpec())
+    layers: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class ConvNormReLU(nn.Module):
@@ -57,17 +61,23 @@ class DsCnn(Network):
     def __init__(self, config: DsCnnConfig) -> None:
         super().__init__()
         self.config = config
+        self.policy = policy = Policy(config.layers)
         c, spec, w, a = config.channels, config.input, config.weight, config.act
         pads = same_pads((spec.height, spec.width), (10, 4), (2, 2))
-        stem = Conv2d(spec.channels, c, (10, 4), stride=(2, 2), pads=pads, weight=w)
-        layers = [ConvNormReLU(stem, c, a)]
-        for _ in range(config.blocks):
-            layers.append(ConvNormReLU(DepthwiseConv2d(c, (3, 3), weight=w), c, a))
-            layers.append(ConvNormReLU(Conv2d(c, c, (1, 1), weight=w), c, a))
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList()
+        for i in range(1 + 2 * config.blocks):
+            chosen = policy.of(f"layers.{i}.conv", weight=w, act=a)
+            conv = (
+                Conv2d(spec.channels, c, (10, 4), stride=(2, 2), pads=pads, weight=chosen["weight"])
+                if i == 0
+                else DepthwiseConv2d(c, (3, 3), weight=chosen["weight"])
+                if i % 2
+                else Conv2d(c, c, (1, 1), weight=chosen["weight"])
+            )
+            self.layers.append(ConvNormReLU(conv, c, chosen["act"]))
         self.pool = GlobalAvgPool()
         self.pool_quant = activation_quantizer(a)
-        self.head = Linear(c, config.classes, weight=w)
+        self.head = Linear(c, config.classes, weight=policy.of("head", weight=w)["weight"])
         self.logits = activation_quantizer("float" if a == "float" else "int8")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from edgebnn.models.blocks import ResidualBlock
 from edgebnn.train.layers import BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, same_pads
 from edgebnn.train.network import InputSpec, Network
+from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import activation_quantizer
 
 
 @dataclass(frozen=True)
 class Kws1dConfig:
     """``weight`` and ``act`` are the quantisers of the blocks; ``ends`` is that of the stem's and head's
-    weights.
+    weights. ``layers`` overrides them by layer name (``edgebnn.train.policy``).
     """
 
     channels: int = 64
@@ -35,6 +36,7 @@ class Kws1dConfig:
     ends: str = "int8"
     classes: int = 12
     input: InputSpec = field(default=InputSpec())
+    layers: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Kws1d(Network):
@@ -48,18 +50,23 @@ class Kws1d(Network):
         c, spec = config.channels, config.input
         kernel, stride = (config.stem_kernel, spec.width), (config.stem_stride, 1)
         top, bottom, _, _ = same_pads((spec.height, spec.width), kernel, stride)
+        self.policy = policy = Policy(config.layers)
+        ends = {name: policy.of(name, weight=config.ends)["weight"] for name in ("stem", "head")}
         self.stem = Conv2d(
-            spec.channels, c, kernel, stride=stride, pads=(top, bottom, 0, 0), weight=config.ends
+            spec.channels, c, kernel, stride=stride, pads=(top, bottom, 0, 0), weight=ends["stem"]
         )
         self.stem_norm = BatchNorm(c)
         self.stream = activation_quantizer("int8")
         self.blocks = nn.ModuleList(
-            ResidualBlock(c, (config.kernel, 1), config.weight, config.act) for _ in range(config.blocks)
+            ResidualBlock.of(
+                policy, f"blocks.{i}.conv", c, (config.kernel, 1), weight=config.weight, act=config.act
+            )
+            for i in range(config.blocks)
         )
         self.relu = ReLU()
         self.pool = GlobalAvgPool()
         self.pool_quant = activation_quantizer("int8:unsigned")
-        self.head = Linear(c, config.classes, weight=config.ends)
+        self.head = Linear(c, config.classes, weight=ends["head"])
         self.logits = activation_quantizer("int8")
 
     def forward(self, x: Tensor) -> Tensor:

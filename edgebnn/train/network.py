@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from edgebnn.errors import ModelError
+from edgebnn.train.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Network(nn.Module):
 
     architecture: ClassVar[str]
     config: Any
+    policy: Policy
 
     @property
     def input(self) -> InputSpec:
