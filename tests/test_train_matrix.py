@@ -47,6 +47,9 @@ CASES = [
     {"act": "approx", "before": "shift", "after": "rprelu"},
     {"act": "sign", "pad_mode": "one", "after": "prelu"},
     {"act": "lsq:2", "before": "none"},
+    {"act": "sign", "after": "hardtanh"},
+    {"weight": "binary", "layers": {"blocks.1.*": {"shortcut": "no"}}},
+    {"weight": "int8", "layers": {"blocks.0.*": {"shortcut": "no"}}},
 ]
 
 
@@ -68,7 +71,7 @@ def run_on_m4(graph: Graph, clips: np.ndarray) -> list[np.ndarray]:
 
 
 @needs_m4
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case.values()))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
 def test_trains_converts_and_runs_alike(case: dict, digits: LabelledFeatures, tmp_path: Path) -> None:
     if "weight" in case and weight_quantizer(case["weight"], 1).kind == "s8":
         case = {"act": "lsq:8", **case}

@@ -25,8 +25,9 @@ class ResidualBlock(nn.Module):
     """x -> [affine or shift] -> activation quantiser -> convolution -> batch norm -> [non-linearity] -> + x.
 
     The caller quantises the sum to s8, with ``stream``. ``before`` and ``after`` are names in ``BEFORE``
-    and ``AFTER``; "shift" (also called "rsign") with the act "sign" is RSign. Branches of INT8 weights are
-    quantised to s8 before the addition, as INT8 kernels need.
+    and ``AFTER``; without ``shortcut`` nothing is added. "shift" (also called "rsign") with the act "sign"
+    is RSign. Branches of INT8 weights, as INT8 kernels need, and of HardTanh are quantised to s8 before the
+    addition.
     """
 
     def __init__(
@@ -38,18 +39,25 @@ class ResidualBlock(nn.Module):
         before: str = "affine",
         after: str = "none",
         pad_mode: Literal["zero", "one"] = "zero",
+        shortcut: bool = True,
     ) -> None:
         super().__init__()
+        self.shortcut = shortcut
         self.affine = BEFORE[before](channels) if BEFORE[before] else None
         self.conv = Conv2d(channels, channels, kernel, weight=weight, act=act, pad_mode=pad_mode)
         self.norm = BatchNorm(channels)
         self.after = AFTER[after](channels) if AFTER[after] else None
         self.several = self.conv.weight_quantizer.kind == "sum"
+        if self.several and not shortcut:
+            raise ModelError(f"weights {weight!r} are a sum of bases, which is added to a shortcut")
         if self.several and self.after is not None:
             raise ModelError(
                 f"weights {weight!r} are a sum of bases: nothing may follow the batch norm but the sum"
             )
-        self.branch = activation_quantizer("int8") if self.conv.weight_quantizer.kind == "s8" else None
+        self.s8 = self.conv.weight_quantizer.kind == "s8"
+        # A HardTanh is a clamp at both ends, which no epilogue applies before it adds the shortcut.
+        separate = shortcut and (self.s8 or after == "hardtanh")
+        self.branch = activation_quantizer("int8") if separate else None
 
     @classmethod
     def of(
@@ -58,11 +66,18 @@ class ResidualBlock(nn.Module):
         """The block whose convolution is the layer ``name``, as ``policy`` has it; ``defaults`` as of
         ``edgebnn.train.policy.KEYS``.
         """
-        full = {"before": "affine", "after": "none", "padding": "zero", **defaults}
+        full = {"before": "affine", "after": "none", "padding": "zero", "shortcut": "yes", **defaults}
         chosen = policy.of(name, **full)
         padding: Literal["zero", "one"] = "one" if chosen["padding"] == "one" else "zero"
         return cls(
-            channels, kernel, chosen["weight"], chosen["act"], chosen["before"], chosen["after"], padding
+            channels,
+            kernel,
+            chosen["weight"],
+            chosen["act"],
+            chosen["before"],
+            chosen["after"],
+            padding,
+            chosen["shortcut"] == "yes",
         )
 
     def forward(self, x: Tensor, stream: ActivationQuantizer) -> Tensor:
@@ -73,10 +88,12 @@ class ResidualBlock(nn.Module):
         if self.after is not None:
             y = self.after(y)
         if self.branch is not None:
-            assert self.conv.act is not None
-            unit = None if self.training else self.norm.unit(self.conv.unit(self.conv.act.scale()))
+            unit = None
+            if self.s8 and not self.training:
+                assert self.conv.act is not None
+                unit = self.norm.unit(self.conv.unit(self.conv.act.scale()))
             y = self.branch(y, unit)
-        return x + y
+        return x + y if self.shortcut else y
 
     def _add_bases(self, x: Tensor, y: Tensor, stream: ActivationQuantizer) -> Tensor:
         gain, bias = (torch.from_numpy(v).to(x)[:, None, None] for v in self.norm.gain_and_bias())
@@ -109,4 +126,4 @@ class ResidualBlock(nn.Module):
             y = self.after.export_ir(b, y)
         if self.branch is not None:
             y = self.branch.export_ir(b, y)
-        return b.add(x, y, name=f"{name}.add")
+        return b.add(x, y, name=f"{name}.add") if self.shortcut else y

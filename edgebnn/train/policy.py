@@ -10,7 +10,7 @@ checkpoint is rebuilt with them. A layer that is overridden keeps its quantisers
     [train]            # options of edgebnn train
     epochs = 20
 
-    [policy]           # what all blocks get (before, after, padding), and the ends
+    [policy]           # what all blocks get (also before, after, padding, shortcut), and the ends
     weight = "binary"
     act = "lsq:2"
     ends = "int8"
@@ -40,13 +40,14 @@ else:
 
 CONFIG_FILE = "edgebnn.toml"
 
-#: what can be set for a layer; before, after and padding have the values listed
+#: what can be set for a layer: quantisers, and what has the values listed
 KEYS: dict[str, tuple[str, ...]] = {
     "weight": (),
     "act": (),
     "before": ("affine", "shift", "rsign", "none"),
     "after": ("prelu", "rprelu", "hardtanh", "none"),
     "padding": ("zero", "one"),
+    "shortcut": ("yes", "no"),
 }
 
 Overrides = Mapping[str, Mapping[str, str]]
@@ -164,10 +165,10 @@ def parse_override(text: str) -> tuple[str, dict[str, str]]:
 
 
 def with_overrides(arch: dict[str, Any], policy: Mapping[str, str], layers: Overrides) -> dict[str, Any]:
-    """``arch`` with the blocks' ``before``, ``after``, ``padding`` and the ``ends`` of ``policy``, and the
+    """``arch`` with the blocks' settings other than quantisers and the ``ends`` of ``policy``, and the
     overrides ``layers``.
     """
-    blocks = {key: policy[key] for key in ("before", "after", "padding") if key in policy}
+    blocks = {key: policy[key] for key in KEYS if key in policy and key not in ("weight", "act")}
     overrides: dict[str, dict[str, str]] = {"blocks.*": blocks} if blocks else {}
     for pattern, values in layers.items():
         overrides[pattern] = {**overrides.get(pattern, {}), **values}
