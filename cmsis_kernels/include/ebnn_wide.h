@@ -102,17 +102,13 @@ typedef struct {
 uint32_t ebnn_bconv2d_wide__word64_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__avx512_get_buffer_size(const void *params);
-uint32_t ebnn_bconv2d_wide__neon_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
-uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx512_get_buffer_size(const void *params);
-uint32_t ebnn_conv2d_s8_wide__neon_get_buffer_size(const void *params);
-uint32_t ebnn_depthwise_conv2d_s8_wide__neon_get_buffer_size(const void *params);
 
 #endif

@@ -1,4 +1,4 @@
-"""C structs in the memory layout of 32-bit Arm (AAPCS): what the emulated kernels read as their parameters.
+"""C structs in the memory layout of Arm (AAPCS, AAPCS64): what the emulated kernels read as their parameters.
 
 The structs are those of the runtime's headers as cffi parses them, so a new params struct needs no line here.
 """
@@ -15,14 +15,14 @@ from edgebnn import csrc
 from edgebnn.errors import ModelError
 from edgebnn.host.cdefs import cdef
 
-POINTER_SIZE = 4
-
 Put = Callable[[bytes], int]
 """Stores bytes in the target's memory (16-byte aligned) and returns their address."""
 
 
 class Arm32:
     """Packs structs of the runtime's headers for a little-endian ILP32 Arm."""
+
+    pointer_size = 4
 
     def __init__(self, declarations: str | None = None) -> None:
         """``declarations``: C text for cffi instead of the runtime's headers."""
@@ -36,7 +36,7 @@ class Arm32:
     def _size_align(self, ctype: Any) -> tuple[int, int]:
         kind = ctype.kind
         if kind in ("pointer", "function"):
-            return POINTER_SIZE, POINTER_SIZE
+            return self.pointer_size, self.pointer_size
         if kind == "array":
             size, align = self._size_align(ctype.item)
             return size * ctype.length, align
@@ -49,9 +49,8 @@ class Arm32:
             return (at + widest - 1) // widest * widest, widest
         if kind == "enum":
             return 4, 4
-        size = (
-            4 if ctype.cname in ("size_t", "uintptr_t", "long", "unsigned long") else self._ffi.sizeof(ctype)
-        )
+        wide = ctype.cname in ("size_t", "uintptr_t", "long", "unsigned long")
+        size = self.pointer_size if wide else self._ffi.sizeof(ctype)
         return size, size
 
     def pack(self, name: str, values: Mapping[str, Any], put: Put) -> bytes:
@@ -99,7 +98,7 @@ class Arm32:
                 value = put(np.ascontiguousarray(value).tobytes())
             elif isinstance(value, (bytes, bytearray)):
                 value = put(bytes(value))
-            return int(value).to_bytes(POINTER_SIZE, "little")
+            return int(value).to_bytes(self.pointer_size, "little")
         signed = ctype.kind == "primitive" and int(self._ffi.cast(ctype, -1)) < 0
         try:
             return int(value).to_bytes(size, "little", signed=signed)
@@ -122,3 +121,9 @@ class Arm32:
             )
         size, _ = self._size_align(ctype)
         return bytes(out).ljust(size, b"\0")
+
+
+class Arm64(Arm32):
+    """The same for a little-endian LP64 Arm."""
+
+    pointer_size = 8

@@ -26,7 +26,7 @@ class _Isa:
 
 ISAS = {
     "word64": _Isa(Lane(8, 8), 2.6, 6.0),
-    "neon": _Isa(Lane(16, 16), 2.6, 2.0),
+    "neon": _Isa(Lane(16, 16), 3.2, 2.0),
     "avx2": _Isa(Lane(32, 8), 2.0, 0.8),
     "avx512": _Isa(Lane(64, 8), 1.1, 0.4),
 }
@@ -101,7 +101,7 @@ def _candidate(isa: str) -> Candidate:
 
 
 #: cycles of a word of one vector of channels in the counting kernels
-DOT_COST = {"neon": 5.0, "avx2": 1.7, "avx512": 1.0}
+DOT_COST = {"avx2": 1.7, "avx512": 1.0}
 
 
 def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | str:

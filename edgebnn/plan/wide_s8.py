@@ -13,7 +13,7 @@ from edgebnn.plan.types import Candidate, Choice, Context, Params
 PIXELS, ROW = 16, 32
 
 #: cycles a product, and cycles a requantised output
-PER_MAC = {"neon": 0.3, "avx2": 0.06, "avx512": 0.03}
+PER_MAC = {"avx2": 0.06, "avx512": 0.03}
 PER_OUTPUT = 10.0
 
 

@@ -116,6 +116,11 @@ def run(
     except subprocess.TimeoutExpired:
         process.kill()
         output = process.communicate()[0] + "\n# hangs"
+    return outcome(board.machine, output)
+
+
+def outcome(machine: str, output: str) -> tuple[int, dict[int, str]]:
+    """How many cases ran and the failed ones, from what the test image printed."""
     failed: dict[int, str] = {}
     notes: list[str] = []
     ran = None
@@ -133,7 +138,7 @@ def run(
         elif kind == "D":
             ran = int(rest)
     if ran is None:  # a fault or the time limit ended the run
-        assert begun, f"{board.machine}: the image did not run: {output.strip()}"
+        assert begun, f"{machine}: the image did not run: {output.strip()}"
         ran = begun
         failed.setdefault(ran - 1, "; ".join(["did not end", *notes]))
     return ran, failed

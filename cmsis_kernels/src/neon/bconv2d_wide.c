@@ -5,6 +5,7 @@
  */
 #include "wide_128.h"
 #include "ebnn_kernels.h"
+#include "ebnn_neon.h"
 #include "../core/wide.h"
 
 uint32_t ebnn_bconv2d_wide__neon_get_buffer_size(const void *params) {
