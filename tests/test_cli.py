@@ -93,7 +93,7 @@ def test_run_json_agrees_with_the_reference(
 
     assert call("run", tiny_ebnn, tmp_path / "one.npy", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"label", "index", "scores", "isa", "kernels"}
+    assert set(answer) == {"label", "index", "scores", "isa", "threads", "kernels"}
     assert answer["isa"] == targets.load("host").isa[0]
     assert {k["kernel"] for k in answer["kernels"]} <= set(kernels())
     assert [k["layer"] for k in answer["kernels"] if k["layer"] in ("stem", "softmax")] == ["stem", "softmax"]

@@ -50,12 +50,12 @@ def compile_all(command: Sequence[str], files: Sequence[Path], folder: Path) -> 
         return list(pool.map(build, enumerate(files)))
 
 
-def works(compiler: str, folder: Path) -> bool:
+def works(compiler: str, folder: Path, flags: Sequence[str] = FLAGS) -> bool:
     """True where the compiler is there and can link a sanitized program."""
     if shutil.which(compiler) is None:
         return False
     (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-    command = [compiler, *FLAGS, str(folder / "empty.c"), "-o", str(folder / "empty")]
+    command = [compiler, *flags, str(folder / "empty.c"), "-o", str(folder / "empty")]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

@@ -71,12 +71,14 @@ typedef struct {
 /* What a kernel works on. Pointers are aligned to EBNN_ALIGN; in[1] is NULL unless the op has two inputs;
  * out2 is NULL unless the op has two outputs (a stream and its quantised planes); scratch is NULL when the
  * kernel's
- * *_get_buffer_size is 0. Outputs never overlap an input or scratch. */
+ * *_get_buffer_size is 0. Outputs never overlap an input or scratch. parts > 1: a kernel that can be divided
+ * (the planner knows) writes only part `part`, 0 .. parts - 1, of its outputs, in scratch of its own. */
 typedef struct {
     const void *in[2];
     void *out;
     void *out2;
     void *scratch;
+    uint16_t part, parts;
 } ebnn_io_t;
 
 /* A kernel: reads io->in, writes io->out, may write io->scratch, touches nothing else. params points to the
@@ -91,6 +93,13 @@ typedef struct {
     uint32_t out, out2;
     uint32_t scratch;
 } ebnn_op_t;
+
+/* How an op is divided among threads (ebnn_threads.h): into `parts` (0 and 1: not), part i with its scratch
+ * i * scratch_step bytes after the descriptor's. */
+typedef struct {
+    uint16_t parts;
+    uint32_t scratch_step;
+} ebnn_split_t;
 
 /* What a person wants to know of a step; kept beside the descriptors so that a build can leave it out. */
 typedef struct {

@@ -30,7 +30,9 @@ ebnn_status_t ebnn_run_op(const ebnn_model_t *model, void *arena, uint32_t index
     const ebnn_io_t io = {{at(arena, op->in[0]), at(arena, op->in[1])},
                           at(arena, op->out),
                           at(arena, op->out2),
-                          at(arena, op->scratch)};
+                          at(arena, op->scratch),
+                          0,
+                          1};
     return op->kernel(op->params, &io);
 }
 

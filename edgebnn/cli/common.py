@@ -29,6 +29,18 @@ def isa_option(command: F) -> F:
     )
 
 
+def threads_option(command: F) -> F:
+    """Adds ``--threads N``."""
+    option = click.option(
+        "--threads",
+        type=click.IntRange(1, 64),
+        default=1,
+        metavar="N",
+        help="Threads; the result is the same for any number [1].",
+    )
+    return option(command)
+
+
 def emit_json(document: dict[str, Any]) -> None:
     """Prints ``document``, plain JSON values only, on standard output."""
     click.echo(json.dumps(document, indent=2, allow_nan=False))

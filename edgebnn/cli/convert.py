@@ -12,7 +12,7 @@ import click
 
 from edgebnn import targets
 from edgebnn.cli import output as output_folder
-from edgebnn.cli.common import console, emit_json, json_option, say
+from edgebnn.cli.common import console, emit_json, json_option, say, threads_option
 from edgebnn.errors import UsageError
 
 
@@ -29,6 +29,7 @@ from edgebnn.errors import UsageError
 )
 @click.option("--flash", type=click.IntRange(min=1), metavar="BYTES", help="Budget of weights and constants.")
 @click.option("--ram", type=click.IntRange(min=1), metavar="BYTES", help="Budget of the arena.")
+@threads_option
 @click.option("--name", metavar="IDENT", help="C name of the model; default: the model's own.")
 @json_option
 def convert(
@@ -38,6 +39,7 @@ def convert(
     optimize: str,
     flash: int | None,
     ram: int | None,
+    threads: int,
     name: str | None,
     as_json: bool,
 ) -> None:
@@ -50,11 +52,13 @@ def convert(
     target = targets.load(target_name)
     if name is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
         raise UsageError(f"--name '{name}' is not a C identifier", "use letters, digits and '_'")
+    if threads > 1 and not target.hosted:
+        raise UsageError(f"--threads {threads}: target {target.name} has no operating system", "leave it out")
     output_folder.check(output)
     graph = lower(load_model(model))
     if name is not None:
         graph = dataclasses.replace(graph, name=name)
-    planned = plan(graph, target, optimize=optimize, flash=flash, ram=ram)
+    planned = plan(graph, target, optimize=optimize, flash=flash, ram=ram, threads=threads)
     with output_folder.replacing(output) as folder:
         emit(planned, folder)
         path = folder / "report.json"

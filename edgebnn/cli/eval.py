@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgebnn.cli.common import emit_json, isa_option, json_option, model_file
+from edgebnn.cli.common import emit_json, isa_option, json_option, model_file, threads_option
 from edgebnn.errors import UsageError
 
 
@@ -21,8 +21,9 @@ from edgebnn.errors import UsageError
     help="Arrays 'features' or 'x' (int8 inputs) and 'label' or 'y' (class numbers).",
 )
 @isa_option
+@threads_option
 @json_option
-def eval_(model: Path, data: Path, isa: str | None, as_json: bool) -> None:
+def eval_(model: Path, data: Path, isa: str | None, threads: int, as_json: bool) -> None:
     """Measure the accuracy of MODEL, a .ebnn file or a converted model's folder."""
     from edgebnn import ir
     from edgebnn.cli.inputs import load_dataset
@@ -34,7 +35,7 @@ def eval_(model: Path, data: Path, isa: str | None, as_json: bool) -> None:
     x, y = load_dataset(data, graph)
     if y is None:
         raise UsageError(f"{data}: no array named 'label' or 'y'", "accuracy needs labelled data")
-    runtime = Runtime(plan(graph, load_target("host", isa)))
+    runtime = Runtime(plan(graph, load_target("host", isa), threads=threads))
     predicted = np.array([int(np.argmax(np.asarray(runtime.run(clip)).ravel())) for clip in x])
     accuracy = float(np.mean(predicted == y))
     if as_json:

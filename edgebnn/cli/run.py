@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from edgebnn.cli.common import emit_json, isa_option, json_option, model_file
+from edgebnn.cli.common import emit_json, isa_option, json_option, model_file, threads_option
 from edgebnn.ir import Graph
 
 
@@ -16,8 +16,9 @@ from edgebnn.ir import Graph
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
 @isa_option
+@threads_option
 @json_option
-def run(model: Path, inputs: tuple[Path, ...], isa: str | None, as_json: bool) -> None:
+def run(model: Path, inputs: tuple[Path, ...], isa: str | None, threads: int, as_json: bool) -> None:
     """Classify each INPUT with MODEL, a .ebnn file or a converted model's folder.
 
     An INPUT is a 16-bit mono WAV file, or a .npy file of int8 features, one input or a batch.
@@ -30,7 +31,7 @@ def run(model: Path, inputs: tuple[Path, ...], isa: str | None, as_json: bool) -
 
     graph = ir.load(model_file(model))
     batches = [(path, load(path, graph)) for path in inputs]
-    runtime = Runtime(plan(graph, load_target("host", isa)))
+    runtime = Runtime(plan(graph, load_target("host", isa), threads=threads))
     results = []
     for path, batch in batches:
         for i, x in enumerate(batch):
@@ -39,6 +40,7 @@ def run(model: Path, inputs: tuple[Path, ...], isa: str | None, as_json: bool) -
     if as_json:
         first = {key: results[0][key] for key in ("label", "index", "scores")}
         first["isa"] = runtime.plan.target.isa[0]
+        first["threads"] = threads
         first["kernels"] = [{"layer": step.op.name, "kernel": step.kernel} for step in runtime.plan.steps]
         emit_json(first if len(results) == 1 else {**first, "results": results})
         return

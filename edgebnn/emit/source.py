@@ -131,6 +131,14 @@ def _info(plan: Plan, step: Step) -> str:
     return f"    {{{names}, {macs}u, {_tensor(out, plan.offsets[step.op.output])}}},"
 
 
+def _splits(plan: Plan) -> str:
+    """How the ops are divided, where the plan is for threads."""
+    if plan.threads == 1:
+        return ""
+    rows = "\n".join(f"    {{{step.parts}u, {step.scratch_step}u}}," for step in plan.steps)
+    return f"\nconst ebnn_split_t {plan.graph.name}_splits[] = {{\n{rows}\n}};\n"
+
+
 def source_text(plan: Plan) -> str:
     """<name>.c."""
     graph = plan.graph
@@ -155,6 +163,7 @@ def source_text(plan: Plan) -> str:
         labels=label_text,
         labels_name="labels" if labels else "NULL",
         n_labels=len(labels),
+        splits=_splits(plan),
         crc=plan.crc,
         n_ops=len(plan.steps),
         arena=plan.arena,
@@ -176,6 +185,9 @@ def header_text(plan: Plan) -> str:
         "target": plan.target.name,
         "version": __version__,
         "arena": plan.arena,
+        "splits": f"\nextern const ebnn_split_t {graph.name}_splits[]; /* for ebnn_run_parallel() */"
+        if plan.threads > 1
+        else "",
     }
     for side, name in (("input", graph.input), ("output", graph.output)):
         t = graph.tensors[name]
@@ -192,7 +204,19 @@ def header_text(plan: Plan) -> str:
 
 def model_header_text(plan: Plan) -> str:
     """ebnn_model.h."""
-    return _template("ebnn_model.h.in").substitute(name=plan.graph.name, upper=plan.graph.name.upper())
+    name = plan.graph.name
+    splits = f"\n#define EBNN_MODEL_SPLITS {name}_splits" if plan.threads > 1 else ""
+    return _template("ebnn_model.h.in").substitute(name=name, upper=name.upper(), splits=splits)
+
+
+_THREADS = """
+# Threads of runner; 1: without POSIX threads. The model is divided for {threads}, its results are the same for any.
+EBNN_THREADS ?= {threads}
+ifneq ($(EBNN_THREADS),1)
+CFLAGS_THREADS := -DEBNN_THREADS=$(EBNN_THREADS) -pthread
+SOURCES += src/ebnn_threads.c
+endif
+"""
 
 
 def makefile_text(plan: Plan) -> str:
@@ -202,6 +226,7 @@ def makefile_text(plan: Plan) -> str:
         target=plan.target.name,
         compiler=plan.target.compiler,
         cflags=" ".join(plan.target.cflags),
+        threads=_THREADS.format(threads=plan.threads) if plan.threads > 1 else "",
         sources=" ".join(sources(step.kernel for step in plan.steps)),
     )
 

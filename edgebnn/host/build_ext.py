@@ -33,7 +33,10 @@ ALL_ISAS = ["portable", "word64", "cortex_m0", "thumb2", "cortex_m4", "mve", "ne
 
 _cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
 
-_sources = [KERNELS / "src" / "ebnn_run.c"] + [
+#: POSIX threads: the pool of Runtime(plan, threads)
+THREADS = sys.platform != "win32"
+
+_sources = [KERNELS / "src" / name for name in ("ebnn_run.c", *(["ebnn_threads.c"] if THREADS else []))] + [
     p for f in FOLDERS for p in sorted((KERNELS / "src" / f).glob("*.c"))
 ]
 _folders = [KERNELS / "include"] + [KERNELS / "src" / f for f in FOLDERS]
@@ -57,11 +60,20 @@ extern const ebnn_host_kernel_t ebnn_host_kernels[];
 extern const uint32_t ebnn_host_kernel_count;
 """
 )
+if THREADS:
+    ffibuilder.cdef("""
+typedef struct { ...; } ebnn_pool_t;
+ebnn_status_t ebnn_pool_start(ebnn_pool_t *pool, uint32_t threads);
+void ebnn_pool_stop(ebnn_pool_t *pool);
+ebnn_status_t ebnn_run_parallel(ebnn_pool_t *pool, const ebnn_model_t *model, const ebnn_split_t *splits,
+                                void *arena, size_t arena_size);
+""")
 
 
 def _source() -> str:
     present = "\n".join(f"#define EBNN_IF_{isa}(x) {'x' if isa in ISAS else ''}" for isa in ALL_ISAS)
-    includes = "\n".join(f'#include "{name}"' for name in _cdefs["headers"](KERNELS))
+    names = [*_cdefs["headers"](KERNELS), *(["ebnn_threads.h"] if THREADS else [])]
+    includes = "\n".join(f'#include "{name}"' for name in names)
     return f"""
 {includes}
 #include "ebnn_kernels.h"
@@ -86,6 +98,7 @@ ffibuilder.set_source(
     include_dirs=[str(p.relative_to(ROOT)) for p in _folders],
     depends=[str(p.relative_to(ROOT)) for p in sorted(KERNELS.rglob("*.[hd]*")) if p.is_file()],
     extra_compile_args=_flags,
+    extra_link_args=["-pthread"] if THREADS else [],
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,10 @@ HEADERS = ("ebnn.h", "ebnn_params.h")
 def headers(kernels: Path) -> list[str]:
     """All struct headers of cmsis_kernels/include: the fixed two, then those of single kernel families."""
     extra = sorted(p.name for p in (kernels / "include").glob("ebnn_*.h"))
-    return [*HEADERS, *(n for n in extra if n not in (*HEADERS, "ebnn_kernels.h", "ebnn_config.h"))]
+    return [
+        *HEADERS,
+        *(n for n in extra if n not in (*HEADERS, "ebnn_kernels.h", "ebnn_config.h", "ebnn_threads.h")),
+    ]
 
 
 def cdef(kernels: Path, sources: Iterable[Path] = ()) -> str:

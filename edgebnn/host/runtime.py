@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import Any
 
 import numpy as np
@@ -72,15 +73,46 @@ def _aligned(size: int) -> np.ndarray:
 class Runtime:
     """A planned model, ready to run. Not thread-safe: it owns one arena.
 
-    Raises ToolchainError when a kernel of the plan does not exist on this machine.
+    ``threads``: how many run the parts of a plan made for several (default: as many as the plan is for).
+    Raises ToolchainError when a kernel of the plan, or the threads, do not exist on this machine.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
         self.plan = plan
+        self.threads = plan.threads if threads is None else threads
         self._ffi, self._lib = library()
         self._keep: list[Any] = []
         self._arena = _aligned(max(plan.arena, 1))
         self._model = self._build()
+        self._address = self._ffi.cast("void *", self._arena.ctypes.data)
+        self._pool: Any = None
+        self._splits: Any = None
+        if self.threads > 1:
+            self._pool, self._splits = self._start()
+
+    def _start(self) -> tuple[Any, Any]:
+        """The thread pool, which ends with this object, and how the steps are divided."""
+        ffi, lib = self._ffi, self._lib
+        if not hasattr(lib, "ebnn_pool_start"):
+            raise ToolchainError("the host runtime has no threads on this system", "run with one thread")
+        pool = ffi.new("ebnn_pool_t *")
+        if lib.ebnn_pool_start(pool, self.threads) != 0:
+            raise ToolchainError(f"cannot start {self.threads} threads", "at most 64; try fewer")
+        weakref.finalize(self, lib.ebnn_pool_stop, pool)
+        splits = ffi.new("ebnn_split_t[]", max(len(self.plan.steps), 1))
+        for split, step in zip(splits, self.plan.steps, strict=False):
+            split.parts, split.scratch_step = step.parts, step.scratch_step
+        return pool, splits
+
+    def _execute(self) -> None:
+        """Runs the model on what the arena holds."""
+        if self._pool is None:
+            status = self._lib.ebnn_run(self._model, self._address, self.plan.arena)
+        else:
+            status = self._lib.ebnn_run_parallel(
+                self._pool, self._model, self._splits, self._address, self.plan.arena
+            )
+        self._check(status, "run")
 
     def _build(self) -> Any:
         ffi, plan, table = self._ffi, self.plan, kernel_table()
@@ -136,28 +168,24 @@ class Runtime:
     def run(self, x: np.ndarray) -> np.ndarray:
         """Output codes (H, W, C) int64 for one input of codes, any shape of the right size. Raises UsageError."""
         self._load(x)
-        arena = self._ffi.cast("void *", self._arena.ctypes.data)
-        self._check(self._lib.ebnn_run(self._model, arena, self.plan.arena), "run")
+        self._execute()
         output = self.plan.graph.output
         return storage.from_bytes(self._read(output), self.plan.graph.tensors[output])
 
     def again(self) -> None:
         """Runs the model once more on whatever the arena holds (for timing)."""
-        arena = self._ffi.cast("void *", self._arena.ctypes.data)
-        self._check(self._lib.ebnn_run(self._model, arena, self.plan.arena), "run")
+        self._execute()
 
     def step(self, index: int) -> None:
         """Runs step ``index`` alone on whatever the arena holds (for timing)."""
-        arena = self._ffi.cast("void *", self._arena.ctypes.data)
-        self._check(self._lib.ebnn_run_op(self._model, arena, index), self.plan.steps[index].op.name)
+        self._check(self._lib.ebnn_run_op(self._model, self._address, index), self.plan.steps[index].op.name)
 
     def layers(self, x: np.ndarray) -> dict[str, bytes]:
         """Runs layer by layer; the stored bytes of every tensor the plan writes, by tensor name."""
         self._load(x)
-        arena = self._ffi.cast("void *", self._arena.ctypes.data)
-        self._check(self._lib.ebnn_check(self._model, arena, self.plan.arena), "check")
+        self._check(self._lib.ebnn_check(self._model, self._address, self.plan.arena), "check")
         results: dict[str, bytes] = {}
         for i, step in enumerate(self.plan.steps):
-            self._check(self._lib.ebnn_run_op(self._model, arena, i), f"layer {step.op.name}")
+            self._check(self._lib.ebnn_run_op(self._model, self._address, i), f"layer {step.op.name}")
             results.update({name: self._read(name) for name in step.op.outputs})
         return results

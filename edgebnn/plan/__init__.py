@@ -22,6 +22,9 @@ from edgebnn.targets import Target
 __all__ = ["Candidate", "Choice", "Context", "Params", "Plan", "Step", "plan", "report"]
 
 
+#: estimated cycles below which an op is not divided: threads take microseconds to start on it
+LEAST_DIVIDED = 30_000.0
+
 #: keeps or drops a choice: (op name, choice) -> keep
 Filter = Callable[[str, Choice], bool]
 
@@ -46,7 +49,7 @@ def _propose(graph: Graph, op: Op, target: Target, optimize: str) -> tuple[list[
 
 
 def _plan_graph(
-    source: Graph, graph: Graph, target: Target, optimize: str, keep: Filter
+    source: Graph, graph: Graph, target: Target, optimize: str, keep: Filter, threads: int = 1
 ) -> tuple[float, Plan]:
     """(cost, plan) of ``graph`` as it is."""
     options: list[list[Choice]] = []
@@ -75,27 +78,37 @@ def _plan_graph(
                 variant=choice.variant,
                 rejected=tuple(rejected),
                 alternatives=tuple(describe(c) for c in others if c is not choice),
+                parts=min(threads, choice.parts) if choice.cost >= LEAST_DIVIDED else 1,
             )
         )
     offsets, scratch_offsets, arena = _allocate(selection.graph, steps)
     crc = zlib.crc32(dumps(source))
     plan_ = Plan(
-        source, selection.graph, target, tuple(steps), offsets, scratch_offsets, arena, crc, optimize
+        source,
+        selection.graph,
+        target,
+        tuple(steps),
+        offsets,
+        scratch_offsets,
+        arena,
+        crc,
+        optimize,
+        threads=threads,
     )
     return selection.cost, plan_
 
 
-def _best(graph: Graph, target: Target, optimize: str, keep: Filter) -> Plan:
+def _best(graph: Graph, target: Target, optimize: str, keep: Filter, threads: int) -> Plan:
     """The cheaper of the plans with and without fused quantisers."""
 
     def takes(candidate: Graph, op: Op) -> bool:
         return bool(_propose(candidate, op, target, optimize)[0])
 
-    cost, plain = _plan_graph(graph, graph, target, optimize, keep)
+    cost, plain = _plan_graph(graph, graph, target, optimize, keep, threads)
     fused_graph = fuse_quantize(graph, takes)
     if fused_graph is graph:
         return plain
-    fused_cost, fused = _plan_graph(graph, fused_graph, target, optimize, keep)
+    fused_cost, fused = _plan_graph(graph, fused_graph, target, optimize, keep, threads)
     return fused if fused_cost < cost else plain
 
 
@@ -116,10 +129,12 @@ def plan(
     only: str | None = None,
     flash: int | None = None,
     ram: int | None = None,
+    threads: int = 1,
 ) -> Plan:
     """Plans an integer graph for ``target``. ``optimize``: "speed" or "size". ``only``: take choices of kernels whose
     symbol contains this text where there are any (tests and benchmarks). ``flash``, ``ram``: budgets in bytes for
-    weights with constants, and for the arena; a plan over budget gives way to a smaller one.
+    weights with constants, and for the arena; a plan over budget gives way to a smaller one. ``threads``: into how many
+    parts the large ops are divided where their kernels can be; the results are the same for any number.
 
     Raises ModelError naming the layer that no kernel takes, or that needs most of a budget no plan meets.
     """
@@ -128,18 +143,18 @@ def plan(
     def keep_only(op_name: str, choice: Choice) -> bool:
         return only is None or only in choice.kernel
 
-    plan_ = _best(graph, target, optimize, keep_only)
+    plan_ = _best(graph, target, optimize, keep_only, threads)
     if flash is not None and flash_bytes(plan_) > flash:
-        plan_ = _best(graph, target, optimize := "size", keep_only)
+        plan_ = _best(graph, target, optimize := "size", keep_only, threads)
     while ram is not None and plan_.arena > ram and any(step.scratch for step in plan_.steps):
         limit = max(step.scratch for step in plan_.steps)
-        smaller = _best(graph, target, optimize, _under(limit, keep_only))
+        smaller = _best(graph, target, optimize, _under(limit, keep_only), threads)
         if smaller.arena >= plan_.arena:
             break
         plan_ = smaller
     _check_budget(plan_, "flash", flash_bytes(plan_), flash, [params_bytes(s.params) for s in plan_.steps])
     live = [
-        s.scratch + sum(plan_.graph.tensors[n].nbytes for n in (*s.op.inputs, *s.op.outputs))
+        s.all_scratch + sum(plan_.graph.tensors[n].nbytes for n in (*s.op.inputs, *s.op.outputs))
         for s in plan_.steps
     ]
     _check_budget(plan_, "RAM", plan_.arena, ram, live)
@@ -168,7 +183,7 @@ def _allocate(graph: Graph, steps: list[Step]) -> tuple[dict[str, int], tuple[in
             last[name] = i
     last[graph.output] = len(steps)
     buffers = [Buffer(n, graph.tensors[n].nbytes, first[n], last[n]) for n in first]
-    buffers += [Buffer(f"scratch {i}", s.scratch, i, i) for i, s in enumerate(steps) if s.scratch]
+    buffers += [Buffer(f"scratch {i}", s.all_scratch, i, i) for i, s in enumerate(steps) if s.scratch]
     offsets, arena = plan_arena(buffers)
     scratch = tuple(offsets.get(f"scratch {i}", -1) for i in range(len(steps)))
     return {n: offsets[n] for n in first}, scratch, arena

@@ -32,6 +32,7 @@ class Choice:
     ``cost``: estimated cycles on the target, for comparing choices. ``flash``: bytes of params, weights and constants.
     ``scratch``: bytes. ``pack`` makes the params; it is called once, for the choice that is taken.
     ``variant`` tells choices of one kernel apart in reports ("lists in flash", ...).
+    ``parts``: into how many parts the kernel can divide its output (ebnn_io_t.part), each with its own scratch.
     """
 
     kernel: str
@@ -42,6 +43,7 @@ class Choice:
     flash: int = 0
     scratch: int = 0
     variant: str = ""
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Step:
-    """One descriptor: an op with its kernel, packed params (struct name and fields) and scratch bytes."""
+    """One descriptor: an op with its kernel, packed params (struct name and fields) and scratch bytes.
+
+    ``parts``: how many it is divided into; ``scratch`` is that of each part."""
 
     op: Op
     kernel: str
@@ -71,6 +75,17 @@ class Step:
     alternatives: tuple[
         Mapping[str, Any], ...
     ] = ()  # the other choices: kernel, variant, cost, flash, scratch
+    parts: int = 1
+
+    @property
+    def scratch_step(self) -> int:
+        """Bytes from one part's scratch to the next one's, 0 where the step is not divided."""
+        return -(-self.scratch // 64) * 64 if self.parts > 1 else 0
+
+    @property
+    def all_scratch(self) -> int:
+        """Bytes of scratch of all parts."""
+        return self.scratch_step * self.parts if self.parts > 1 else self.scratch
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,7 @@ class Plan:
 
     ``source``: the graph as it came; ``graph``: with layouts and conversions.
     ``offsets``: bytes by tensor name; ``scratch_offsets``: bytes by step index (-1: none). ``crc``: CRC-32 of the
-    graph's file.
+    graph's file. ``threads``: that the steps are divided for.
     """
 
     source: Graph
@@ -92,3 +107,4 @@ class Plan:
     crc: int
     optimize: str = "speed"
     notes: tuple[str, ...] = field(default=())
+    threads: int = 1

@@ -91,6 +91,7 @@ def _propose(c: Context, name: str) -> list[Choice] | str:
                 lambda laid=laid: laid,  # type: ignore[misc]
                 params_bytes(laid),
                 wide_scratch(laid),
+                parts=max(-(-out.pixels // isa.lane.pixels), int(laid["groups"])),
             )
         )
     return choices
@@ -122,7 +123,16 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
     layouts = ("nhwc",) * len(c.inputs)
     kernel = f"ebnn_bconv2d_dot__{isa}"
     return [
-        Choice(kernel, layouts, ("nhwc",), cost, lambda: params, params_bytes(params), dot_scratch(params))
+        Choice(
+            kernel,
+            layouts,
+            ("nhwc",),
+            cost,
+            lambda: params,
+            params_bytes(params),
+            dot_scratch(params),
+            parts=max(out.pixels, -(-out.channels // 32)),
+        )
     ]
 
 

@@ -41,6 +41,7 @@ def _conv(c: Context, isa: str) -> list[Choice]:
                 lambda params=params: params,  # type: ignore[misc]
                 params_bytes(params),
                 2 * PIXELS * params["row"],
+                parts=max(c.outputs[0].pixels, -(-c.outputs[0].channels // 4)),
             )
         )
     return choices
@@ -62,6 +63,7 @@ def _depthwise(c: Context, isa: str) -> list[Choice]:
                 lambda params=params: params,  # type: ignore[misc]
                 params_bytes(params),
                 params["dims"]["out_c"] if repeats else 0,
+                parts=c.outputs[0].pixels,
             )
         )
     return choices
@@ -106,7 +108,19 @@ def _low_bit(c: Context) -> list[Choice] | str:
     layouts = ("nhwc",) * len(c.inputs)
     kernel = "ebnn_bconv2d_s8_wide__avx2"
     cost += 10.0 * c.outputs[0].elements
-    return [Choice(kernel, layouts, ("nhwc",), cost, lambda: params, params_bytes(params), params["row"])]
+    parts = max(c.outputs[0].pixels, -(-c.outputs[0].channels // 32))
+    return [
+        Choice(
+            kernel,
+            layouts,
+            ("nhwc",),
+            cost,
+            lambda: params,
+            params_bytes(params),
+            params["row"],
+            parts=parts,
+        )
+    ]
 
 
 CANDIDATES = (

@@ -134,16 +134,17 @@ ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t bytes = 4u * ebnn_dot_words(&p->dims);
     const uint32_t padded = ((uint32_t)p->dims.out_c + 31u) & ~31u;
+    const ebnn_parts_t part = ebnn_parts(io, pixels, padded, 32);
     lut_t table;
     make_table(&table);
-    for (uint32_t first = 0; first < pixels; first += p->block_pixels) {
-        const uint32_t n = pixels - first < p->block_pixels ? pixels - first : p->block_pixels;
+    for (uint32_t first = part.rows.begin; first < part.rows.end; first += p->block_pixels) {
+        const uint32_t n = part.rows.end - first < p->block_pixels ? part.rows.end - first : p->block_pixels;
         ebnn_dot_gather(&p->dims, io->in[0], first, n, io->scratch);
-        uint32_t c = 0;
-        for (; c + 2u * LUT_LANES <= padded; c += 2u * LUT_LANES) {
+        uint32_t c = part.columns.begin;
+        for (; c + 2u * LUT_LANES <= part.columns.end; c += 2u * LUT_LANES) {
             lut_block(p, io, &table, io->scratch, first, n, bytes, c, 2);
         }
-        if (c < padded) {
+        if (c < part.columns.end) {
             lut_block(p, io, &table, io->scratch, first, n, bytes, c, 1);
         }
     }

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "../core/part.h"
 #include "../portable/ebnn_epilogue.h"
 #include "ebnn_kernels.h"
 #include "ebnn_wide.h"
@@ -128,13 +129,15 @@ ebnn_status_t ebnn_bconv2d_s8_wide__avx2(const void *params, const ebnn_io_t *io
     const ebnn_bconv_s8_wide_params_t *p = params;
     const ebnn_conv_dims_t *d = &p->dims;
     int8_t *x = io->scratch;
-    for (uint32_t pixel = 0; pixel < (uint32_t)d->out_h * d->out_w; pixel++) {
+    const ebnn_parts_t part = ebnn_parts(io, (uint32_t)d->out_h * d->out_w, d->out_c, 32);
+    for (uint32_t pixel = part.rows.begin; pixel < part.rows.end; pixel++) {
         const int32_t sum = gather(p, io->in[0], pixel, x);
-        const uint8_t *w = p->weights;
-        for (uint32_t c = 0; c < d->out_c; c += ROWS, w += (size_t)p->row) { /* row / 128 * 4 * 32 bytes */
+        const uint8_t *w = p->weights + (size_t)part.columns.begin / ROWS * p->row;
+        for (uint32_t c = part.columns.begin; c < part.columns.end;
+             c += ROWS, w += (size_t)p->row) { /* row / 128 * 4 * 32 bytes */
             int32_t sums[ROWS];
             dots(w, x, p->row / BLOCK, sums);
-            for (uint32_t i = 0; i < ROWS && c + i < d->out_c; i++) {
+            for (uint32_t i = 0; i < ROWS && c + i < part.columns.end; i++) {
                 store(p, io, pixel, c + i, p->gain * sums[i] - p->minus * sum + p->offset[c + i]);
             }
         }

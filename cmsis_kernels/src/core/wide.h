@@ -16,6 +16,7 @@
 #ifndef EBNN_WIDE_CORE_H
 #define EBNN_WIDE_CORE_H
 
+#include "part.h"
 #include "wide_fill.h"
 #include "wide_finish.h"
 #include "wide_sum.h"
@@ -58,7 +59,12 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
     group.planes = planes;
     group.bits = p->in_bits;
     group.bit_stride = (size_t)(g.elements + 1u) * EBNN_LANE_BYTES;
-    for (uint32_t b = 0; b < g.blocks; b++) {
+    const ebnn_parts_t part = ebnn_parts(io, g.blocks, p->groups, 1);
+    const uint16_t *lists = p->lists; /* of the part's first group */
+    for (uint32_t i = 0; i < 16u * part.columns.begin; i++) {
+        lists += 8u * p->batches[i];
+    }
+    for (uint32_t b = part.rows.begin; b < part.rows.end; b++) {
         ebnn_wide_block_t block = {b * EBNN_LANE_PIXELS, EBNN_LANE_PIXELS, g.pixels, 0, 0};
         if (g.pixels - block.first < block.n) {
             block.n = g.pixels - block.first;
@@ -68,9 +74,9 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
             block.masks_to = p->border_starts[b + 1u];
         }
         ebnn_wide_fill(p, &g, grids, block.first, (uint64_t *)(void *)planes);
-        group.list = p->lists;
-        group.batches = p->batches;
-        for (uint32_t i = 0; i < p->groups; i++, group.batches += 16) {
+        group.list = lists;
+        group.batches = p->batches + 16u * part.columns.begin;
+        for (uint32_t i = part.columns.begin; i < part.columns.end; i++, group.batches += 16) {
             ebnn_lane_t d[4][EBNN_WIDE_PLANES];
             const uint32_t width = p->widths[i];
             const ebnn_wide_sum_t sum = ebnn_wide_sum_of(width);

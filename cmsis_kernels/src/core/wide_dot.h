@@ -19,6 +19,7 @@
 
 #include "../portable/ebnn_epilogue.h"
 #include "ebnn_wide.h"
+#include "part.h"
 
 #define EBNN_DOT_LANES (EBNN_LANE_BYTES / 4u)
 #define EBNN_DOT_INLINE inline __attribute__((always_inline))
@@ -178,8 +179,10 @@ static EBNN_DOT_INLINE void ebnn_dot_block(const ebnn_bconv_dot_params_t *p, con
                                            const uint32_t *x, uint32_t first, uint32_t n, uint32_t words,
                                            const uint32_t planes) {
     const uint32_t padded = ((uint32_t)p->dims.out_c + 31u) & ~31u;
-    const uint32_t *w = p->weights;
-    for (uint32_t c = 0; c < padded; c += EBNN_DOT_LANES, w += (size_t)words * planes * EBNN_DOT_LANES) {
+    const ebnn_part_t part = ebnn_parts(io, (uint32_t)p->dims.out_h * p->dims.out_w, padded, 32).columns;
+    const uint32_t *w = p->weights + (size_t)part.begin * words * planes;
+    for (uint32_t c = part.begin; c < part.end;
+         c += EBNN_DOT_LANES, w += (size_t)words * planes * EBNN_DOT_LANES) {
         ebnn_lane_t counts[EBNN_DOT_PIXELS];
         uint32_t i = 0;
         for (; i + EBNN_DOT_PIXELS <= n; i += EBNN_DOT_PIXELS) {
@@ -209,9 +212,10 @@ static inline ebnn_status_t ebnn_dot_run(const ebnn_bconv_dot_params_t *p, const
     }
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t words = ebnn_dot_words(&p->dims);
+    const ebnn_part_t part = ebnn_parts(io, pixels, p->dims.out_c, 32).rows;
     uint32_t *x = io->scratch;
-    for (uint32_t first = 0; first < pixels; first += p->block_pixels) {
-        const uint32_t n = pixels - first < p->block_pixels ? pixels - first : p->block_pixels;
+    for (uint32_t first = part.begin; first < part.end; first += p->block_pixels) {
+        const uint32_t n = part.end - first < p->block_pixels ? part.end - first : p->block_pixels;
         ebnn_dot_gather(&p->dims, io->in[0], first, n, x);
         if (p->weight_kind == 1u) {
             ebnn_dot_block(p, io, x, first, n, words, 1);

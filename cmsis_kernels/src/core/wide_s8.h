@@ -12,6 +12,7 @@
 
 #include "../portable/ebnn_fixed.h"
 #include "ebnn_wide.h"
+#include "part.h"
 
 #define EBNN_S8_PIXELS 16u   /* gathered at a time */
 #define EBNN_S8_CHANNELS 64u /* of a depthwise layer, accumulated at a time */
@@ -88,10 +89,12 @@ static inline ebnn_status_t ebnn_s8_wide_conv(const ebnn_conv_s8_wide_params_t *
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t pixels = (uint32_t)d->out_h * d->out_w;
     const uint32_t used = (uint32_t)d->kernel_h * d->kernel_w * d->in_c;
+    const ebnn_parts_t part = ebnn_parts(io, pixels, d->out_c, 4);
     int16_t *x = io->scratch;
     int8_t *out = io->out;
-    for (uint32_t first = 0; first < pixels; first += EBNN_S8_PIXELS) {
-        const uint32_t n = pixels - first < EBNN_S8_PIXELS ? pixels - first : EBNN_S8_PIXELS;
+    for (uint32_t first = part.rows.begin; first < part.rows.end; first += EBNN_S8_PIXELS) {
+        const uint32_t left = part.rows.end - first;
+        const uint32_t n = left < EBNN_S8_PIXELS ? left : EBNN_S8_PIXELS;
         for (uint32_t i = 0; i < n; i++) {
             ebnn_s8_wide_gather(p, io->in[0], first + i, x + (size_t)i * p->row);
             memset(x + (size_t)i * p->row + used, 0, 2u * (p->row - used));
@@ -99,14 +102,14 @@ static inline ebnn_status_t ebnn_s8_wide_conv(const ebnn_conv_s8_wide_params_t *
         if (n % 2u != 0u) { /* pixels go in pairs */
             memset(x + (size_t)n * p->row, 0, 2u * p->row);
         }
-        for (uint32_t c = 0; c < d->out_c; c += 4u) {
+        for (uint32_t c = part.columns.begin; c < part.columns.end; c += 4u) {
             for (uint32_t i = 0; i < n; i += 2u) {
                 int32_t sums[2][4];
                 ebnn_s8_wide_dots(x + (size_t)i * p->row, p->weights + (size_t)c * p->row, p->row, sums);
                 for (uint32_t j = 0; j < 8u; j++) {
                     const uint32_t channel = c + j % 4u;
                     const uint32_t pixel = i + j / 4u;
-                    if (channel < d->out_c && pixel < n) {
+                    if (channel < part.columns.end && pixel < n) {
                         const int32_t acc = sums[j / 4u][j % 4u] + p->bias[channel];
                         int32_t y = ebnn_requantize(acc, p->multiplier[channel], p->shift[channel]);
                         y = ebnn_clamp(y + p->output_offset, p->act_min, p->act_max);
@@ -116,7 +119,9 @@ static inline ebnn_status_t ebnn_s8_wide_conv(const ebnn_conv_s8_wide_params_t *
             }
         }
     }
-    ebnn_s8_wide_clear_tails(d, p->out_layout, out);
+    if (io->part == 0u) {
+        ebnn_s8_wide_clear_tails(d, p->out_layout, out);
+    }
     return EBNN_OK;
 }
 
@@ -132,7 +137,8 @@ static inline ebnn_status_t ebnn_s8_wide_depthwise(const ebnn_conv_s8_params_t *
     const int8_t *in = io->in[0];
     int8_t *out = io->out;
     int8_t *repeated = io->scratch;
-    for (uint32_t pixel = 0; pixel < (uint32_t)d->out_h * d->out_w; pixel++) {
+    const ebnn_part_t part = ebnn_part(io, (uint32_t)d->out_h * d->out_w, 1);
+    for (uint32_t pixel = part.begin; pixel < part.end; pixel++) {
         const int32_t y0 = (int32_t)(pixel / d->out_w * d->stride_h) - d->pad_h;
         const int32_t x0 = (int32_t)(pixel % d->out_w * d->stride_w) - d->pad_w;
         for (uint32_t first = 0; first < d->out_c; first += EBNN_S8_CHANNELS) {
@@ -166,7 +172,9 @@ static inline ebnn_status_t ebnn_s8_wide_depthwise(const ebnn_conv_s8_params_t *
             }
         }
     }
-    ebnn_s8_wide_clear_tails(d, p->out_layout, out);
+    if (io->part == 0u) {
+        ebnn_s8_wide_clear_tails(d, p->out_layout, out);
+    }
     return EBNN_OK;
 }
 
