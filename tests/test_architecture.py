@@ -20,7 +20,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("passes",),
     ("plan",),
     ("emit", "host"),
-    ("bench", "converters", "data", "device", "estimate", "models", "report", "train"),
+    ("bench", "converters", "data", "device", "estimate", "models", "report", "search", "train"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "eval": ("edgebnn.cli.eval", "eval_", "Measure the accuracy of a model on labelled data."),
     "profile": ("edgebnn.cli.profile", "profile", "Profile a model layer by layer on a board or emulator."),
     "run": ("edgebnn.cli.run", "run", "Classify WAV or feature files with a converted model."),
+    "search": ("edgebnn.cli.search", "search", "Search for a network under flash, RAM and cycle budgets."),
     "targets": ("edgebnn.cli.targets", "targets", "List the processors a model can be converted for."),
     "train": ("edgebnn.cli.train", "train", "Train a network."),
     "verify": ("edgebnn.cli.verify", "verify", "Compare several executions of a model byte for byte."),
@@ -37,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 # Optional packages by the name they are imported under, and the extra that installs each.
 EXTRAS = {
     "torch": "train",
+    "optuna": "search",
+    "matplotlib": "plot",
     "tflite_runtime": "tflite",
     "ai_edge_litert": "tflite",
     "serial": "device",

@@ -1,10 +1,12 @@
-"""``--config`` and ``--layer`` of the training commands: options and per-layer settings from ``edgebnn.toml``.
+"""``--config``, ``--layer`` and ``--arch`` of the training commands: options and per-layer settings from
+``edgebnn.toml``.
 
 Flag over environment (``EDGEBNN_TRAIN_EPOCHS``) over file over default.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,3 +84,16 @@ def apply_policy(arch: dict[str, Any], layer: tuple[str, ...]) -> dict[str, Any]
         # Moved to the end: later patterns win, and a flag wins over the file.
         overrides[pattern] = {**overrides.pop(pattern, {}), **values}
     return with_overrides(arch, config.policy, overrides)
+
+
+def read_arch(path: Path) -> dict[str, Any]:
+    """The architecture in a JSON file, such as best.json of a search. Raises UsageError."""
+    try:
+        arch = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file", "edgebnn search writes best.json") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not a JSON file ({error})") from None
+    if not isinstance(arch, dict) or "name" not in arch:
+        raise UsageError(f"{path}: no architecture: it has no 'name'", "edgebnn search writes best.json")
+    return arch

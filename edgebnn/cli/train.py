@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebnn.cli.common import emit_json, json_option, say, stderr_console
-from edgebnn.cli.config import ENVIRONMENT, apply_policy, policy_options
+from edgebnn.cli.config import ENVIRONMENT, apply_policy, policy_options, read_arch
 from edgebnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 TEACHER: dict[str, Any] = {"epochs": 14, "mixup": 0.0, "weight_decay": 5e-4}
 BITS = {"1": "sign", "2": "lsq:2", "3": "lsq:3", "4": "lsq:4", "8": "lsq:8"}
+
+ARCH = click.option(
+    "--arch",
+    "arch_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Architecture in JSON, such as best.json of edgebnn search, instead of width, weight and act.",
+)
 
 
 @click.group()
@@ -37,6 +45,7 @@ def train() -> None:
     show_default=True,
     help="kws1d: binary weights; dscnn: FP32 baseline; dscnn-int8: INT8 baseline.",
 )
+@ARCH
 @click.option("--width", type=click.IntRange(4, 1024), default=64, show_default=True, help="Channels.")
 @click.option(
     "--bits", type=click.Choice(list(BITS)), default="2", show_default=True, help="Activation bits of kws1d."
@@ -95,6 +104,7 @@ def kws(
     data: Path,
     out: Path,
     model: str,
+    arch_file: Path | None,
     width: int,
     bits: str,
     act: str | None,
@@ -135,9 +145,9 @@ def kws(
         "dscnn": {"name": "dscnn", "channels": width, "weight": "float", "act": "float"},
         "dscnn-int8": {"name": "dscnn", "channels": width, "weight": "int8", "act": "int8:unsigned"},
     }[model]
-    arch = apply_policy(arch, layer)
+    arch = apply_policy(read_arch(arch_file) if arch_file else arch, layer)
     reproducible.seed(seed, threads)
-    build(arch)  # refuses bad names before any work is done
+    arch = build(arch).arch  # complete; refuses bad names before any work is done
     stages(recipe, arch["weight"], arch["act"])
     learn_from = [load(Path(name)).network for name in teachers if name not in ("auto", "none")]
     with _Progress() as progress:
@@ -176,6 +186,7 @@ def kws(
     epilog="Example: edgebnn train digits --out digits.pt --weight twn --act lsq:2",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
+@ARCH
 @click.option("--width", type=click.IntRange(1, 1024), default=32, show_default=True, help="Channels.")
 @click.option("--weight", default="binary", show_default=True, help="Weight quantiser of the blocks.")
 @click.option("--act", default="lsq:2", show_default=True, help="Activation quantiser of the blocks.")
@@ -199,6 +210,7 @@ def kws(
 @json_option
 def digits(
     out: Path,
+    arch_file: Path | None,
     width: int,
     weight: str,
     act: str,
@@ -223,8 +235,8 @@ def digits(
     _check_out(out)
     reproducible.seed(seed, threads)
     arch = {"name": "cnn", "channels": width, "weight": weight, "act": act}
-    arch = apply_policy(arch, layer)
-    build(arch)  # refuses bad names before any work is done
+    arch = apply_policy(read_arch(arch_file) if arch_file else arch, layer)
+    arch = build(arch).arch  # complete; refuses bad names before any work is done
     features = load_digits()
     config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     with _Progress() as progress:

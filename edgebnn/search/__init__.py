@@ -1,0 +1,1 @@
+"""Search over architectures and bit widths under budgets, and the costs that search, explain and advise share."""
