@@ -17,7 +17,7 @@ from edgebnn.ir import Graph, Op, TensorType
 from edgebnn.plan import pack_wide
 from edgebnn.plan.kernels import kernels
 from edgebnn.plan.types import Choice
-from edgebnn.plan.wide import ISAS
+from edgebnn.plan.wide import DOT_LANES, ISAS
 from edgebnn.targets import cpu
 
 try:
@@ -83,7 +83,9 @@ def test_maps_of_several_blocks(symbol: str, shape: tuple[tuple[int, ...], ...])
                 assert (what := run(call, fill)) is None, f"{what}: {call.label}"
 
 
-@pytest.mark.parametrize("symbol", [s for s in TABLE if s.endswith(tuple(ISAS)) and "layout" not in s])
+@pytest.mark.parametrize(
+    "symbol", [s for s in TABLE if s.endswith((*ISAS, *DOT_LANES)) and "layout" not in s]
+)
 def test_scratch_is_what_the_kernel_asks_for(symbol: str) -> None:
     ffi, lib = library()
     rng = np.random.default_rng(5)

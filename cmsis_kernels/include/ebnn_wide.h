@@ -50,11 +50,12 @@ typedef struct {
     uint8_t lane_bytes; /* that the lists were packed for */
 } ebnn_bconv_wide_params_t;
 
-/* Binary or ternary convolution of b1 EBNN_NHWC tensors by counting: lanes of 32 bits are output channels,
- * the words of a pixel's taps are broadcast. For maps with few pixels and dense layers. Output b1 EBNN_NHWC,
- * or s8 / s32 EBNN_NHWC. With count = bits of (input ^ sign) (ternary: & nonzero) over all taps, those
- * outside the image as 0 bits: acc = offset[kind of the pixel][c] - 2 * count;  b1 with thresholds: bit =
- * (count >= T) ^ flip. */
+/* Binary or ternary convolution of b1 or u2..u4 EBNN_NHWC tensors by counting: lanes of 32 bits are output
+ * channels, the words of a pixel's taps are broadcast. For maps with few pixels and dense layers. Output b1
+ * or u2..u4 EBNN_NHWC, or s8 / s32 EBNN_NHWC. With count = sum over the input's bits b of 2^b * the bits of
+ * (plane b ^ sign) (ternary: & nonzero) over all taps, those outside the image as 0 bits: acc = offset[kind
+ * of the pixel][c] + gain * count (b1: gain -2; else gain 1, offset the negative weights' sum times the
+ * largest code);  b1 with thresholds: bit = (count >= T) ^ flip. */
 typedef struct {
     ebnn_conv_dims_t dims;
     const uint32_t *weights;  /* [out_c / lanes][kernel_h][kernel_w][ceil(in_c/32)][sign, (nonzero)][lanes] */
@@ -66,6 +67,8 @@ typedef struct {
     uint16_t block_pixels;    /* gathered at a time */
     uint8_t weight_kind;      /* 1 binary, 2 ternary */
     uint8_t lanes;            /* that the weights were packed for; 32: the lookup kernel, bytes for words */
+    uint8_t in_bits;          /* 1..4 */
+    int8_t gain;
 } ebnn_bconv_dot_params_t;
 
 /* Low-bit weights and s8 activations, EBNN_NHWC to EBNN_NHWC (any epilogue, one output). Weights are 2-bit
@@ -104,6 +107,7 @@ uint32_t ebnn_bconv2d_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_wide__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_dot__avx512_icl_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);

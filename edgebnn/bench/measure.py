@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgebnn.bench.layers import Layer
+from edgebnn.targets import cpu
 
 #: seconds a contender runs in one round, and rounds
 ROUND = 0.02
@@ -37,8 +38,12 @@ KERNEL = "edgebnn, kernel alone"
 
 
 def contenders(isa: str) -> list[Contender]:
-    """Ours and the peers, capped to ``isa``: "avx2" or "avx512"."""
-    env = {"EDGEBNN_ISA": isa}
+    """Ours and the peers, capped to ``isa``: "avx2", or "avx512" with whatever extensions this processor has (the peers
+    use them too)."""
+    levels = [
+        name for name in ("avx512_icl", "avx512", "avx2") if cpu.supports(name) and name.startswith(isa)
+    ]
+    env = {cpu.VARIABLE: levels[0] if levels else isa}
     cap = _CAP if isa == "avx2" else {}
     return [
         Contender(OURS, "edgebnn", env),

@@ -21,15 +21,26 @@ AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
 #: source folders and kernels.def ISA names built for this machine
 FOLDERS = (
     ["portable", "core", "cortex_m0", "cortex_m"]
-    + (["avx2", "avx512"] if X86 else [])
+    + (["avx2", "avx512", "avx512_icl"] if X86 else [])
     + (["neon"] if AARCH64 else [])
 )
 ISAS = (
     ["portable", "word64", "cortex_m0", "thumb2", "cortex_m4"]
-    + (["avx2", "avx512"] if X86 else [])
+    + (["avx2", "avx512", "avx512_icl"] if X86 else [])
     + (["neon"] if AARCH64 else [])
 )
-ALL_ISAS = ["portable", "word64", "cortex_m0", "thumb2", "cortex_m4", "mve", "neon", "avx2", "avx512"]
+ALL_ISAS = [
+    "portable",
+    "word64",
+    "cortex_m0",
+    "thumb2",
+    "cortex_m4",
+    "mve",
+    "neon",
+    "avx2",
+    "avx512",
+    "avx512_icl",
+]
 
 _cdefs = runpy.run_path(str(Path(__file__).with_name("cdefs.py")))
 

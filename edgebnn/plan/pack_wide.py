@@ -246,10 +246,19 @@ DOT_BLOCK_WORDS = 3072
 
 
 def pack_dot(
-    codes: npt.NDArray[np.int8], kind: str, pad_one: bool, dims: Params, epilogue: Params, lanes: int
+    codes: npt.NDArray[np.int8],
+    kind: str,
+    in_bits: int,
+    is_b1: bool,
+    pad_one: bool,
+    dims: Params,
+    epilogue: Params,
+    lanes: int,
+    tile: int,
 ) -> Params:
-    """Fields of ebnn_bconv_dot_params_t. ``codes`` int8 [out_c, kh, kw, in_c], binary or ternary; ``lanes``: output
-    channels of a vector."""
+    """Fields of ebnn_bconv_dot_params_t. ``codes`` int8 [out_c, kh, kw, in_c], binary or ternary; ``in_bits`` 1..4,
+    ``is_b1``: the one bit is a sign; ``lanes``: output channels of a vector, ``tile``: pixels that a
+    block is a multiple of."""
     channels = codes.shape[0]
     padded = -(-channels // 32) * 32
     planes = [codes < 0] if kind == "binary" else [codes < 0, codes != 0]
@@ -268,27 +277,38 @@ def pack_dot(
         "epilogue": {**epilogue, "threshold": None},
         "weight_kind": WEIGHT_KIND_CODES[kind],
         "lanes": lanes,
-        "block_pixels": max(1, min(25, DOT_BLOCK_WORDS // words.shape[1] // 10)) * 10,
+        "block_pixels": max(1, min(250 // tile, DOT_BLOCK_WORDS // (words.shape[1] * in_bits) // tile))
+        * tile,
+        "in_bits": in_bits,
+        "gain": -2 if is_b1 else 1,
     }
     wide = codes.astype(np.int64)
-    inside = np.ones((1, *codes.shape[1:3]), np.int64)
-    if not pad_one:
-        kinds = borders(dims)
-        inside = kinds.inside.astype(np.int64)
-        if kinds.of.any():
-            params["kinds"] = kinds.of.astype(np.uint8)
-    # taps outside count their negative weights: acc = (taps inside) + 2 * (negative outside) - 2 * count
-    offset = np.einsum("bhw,ohwi->bo", inside, (wide != 0).astype(np.int64))
-    offset += 2 * np.einsum("bhw,ohwi->bo", 1 - inside, (wide < 0).astype(np.int64))
+    negative = (wide < 0).astype(np.int64)
+    if is_b1:
+        inside = np.ones((1, *codes.shape[1:3]), np.int64)
+        if not pad_one:
+            kinds = borders(dims)
+            inside = kinds.inside.astype(np.int64)
+            if kinds.of.any():
+                params["kinds"] = kinds.of.astype(np.uint8)
+        # taps outside count their negative weights: acc = (taps inside) + 2 * (negative outside) - 2 * count
+        offset = np.einsum("bhw,ohwi->bo", inside, (wide != 0).astype(np.int64))
+        offset += 2 * np.einsum("bhw,ohwi->bo", 1 - inside, negative)
+    else:  # sum of w * bit = bits of (bit ^ negative) - negative weights, 0 outside too
+        offset = -((1 << in_bits) - 1) * negative.sum(axis=(1, 2, 3))[None]
     found = acc_thresholds(epilogue) if epilogue["out_dtype"] == 1 else None
     if found is None:
         return {**params, "offset": _pad(offset, padded, 0).astype(np.int32)}
-    t, inverted = found  # acc < t where count >= floor((offset - t) / 2) + 1
-    limits = np.clip((offset - t) // 2 + 1, INT32.min, INT32.max)
+    t, inverted = found
+    if is_b1:  # acc < t where count >= floor((offset - t) / 2) + 1
+        limits, flip = (offset - t) // 2 + 1, inverted
+    else:  # acc < t is not count >= t - offset
+        limits, flip = t - offset, ~inverted
+    limits = np.clip(limits, INT32.min, INT32.max)
     return {
         **params,
         "threshold": _pad(limits, padded, INT32.max).astype(np.int32),
-        "flip": pack_bits(inverted.astype(np.uint8)),
+        "flip": pack_bits(flip.astype(np.uint8)),
     }
 
 
@@ -301,4 +321,5 @@ def _pad(values: Int, n: int, fill: int) -> Int:
 def dot_scratch(params: Params) -> int:
     """The counting kernels' *_get_buffer_size."""
     d = params["dims"]
-    return int(4 * params["block_pixels"] * d["kernel_h"] * d["kernel_w"] * -(-d["in_c"] // 32))
+    words = d["kernel_h"] * d["kernel_w"] * -(-d["in_c"] // 32)
+    return int(4 * params["block_pixels"] * params["in_bits"] * words)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from edgebnn.ir import TensorType
 from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES, bit_count, conv_dims, epilogue, params_bytes
-from edgebnn.plan.kernels import kernels
 from edgebnn.plan.pack_wide import LUT_LANES, Lane, dot_scratch, pack_dot, pack_wide, wide_scratch
 from edgebnn.plan.portable import layout_choice
 from edgebnn.plan.types import Candidate, Choice, Context, Params
@@ -28,7 +27,7 @@ ISAS = {
     "word64": _Isa(Lane(8, 8), 2.6, 6.0),
     "neon": _Isa(Lane(16, 16), 3.2, 2.0),
     "avx2": _Isa(Lane(32, 8), 2.0, 0.8),
-    "avx512": _Isa(Lane(64, 8), 1.1, 0.4),
+    "avx512": _Isa(Lane(64, 8), 1.75, 0.4),
 }
 
 
@@ -102,22 +101,39 @@ def _candidate(isa: str) -> Candidate:
 
 
 #: cycles of a word of one vector of channels in the counting kernels
-DOT_COST = {"avx2": 1.7, "avx512": 1.0}
+DOT_COST = {"avx2": 1.7, "avx512": 1.0, "avx512_icl": 0.7}
+#: the same with ternary weights, relative
+TERNARY_COST = {"avx2": 1.6, "avx512": 1.3, "avx512_icl": 1.1}
+#: cycles of a vector of channels for its thresholds
+DOT_OUTPUT = {"avx2": 10.0, "avx512": 10.0, "avx512_icl": 2.5}
+#: channels of such a vector
+DOT_LANES = {"avx2": 8, "avx512": 16, "avx512_icl": 16}
 
 
 def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | str:
     source, out, kind = c.inputs[0], c.outputs[0], c.op.attrs["weight_kind"]
-    if source.dtype != "b1" or kind == "two_plane":
-        return "takes b1 activations with binary or ternary weights"
-    if out.dtype not in ("b1", "s8", "s32") or len(c.outputs) > 1:
-        return "writes one output of b1, s8 or s32"
-    dims = conv_dims(c.op, source, out)
-    lanes = ISAS[isa].lane.bytes // 4
-    pad_one = bool(c.op.attrs["pad_one"])
-    params = pack_dot(c.op.attrs["weights"], kind, pad_one, dims, epilogue(c), packed_lanes or lanes)
+    if source.dtype == "s8" or kind == "two_plane":
+        return "takes b1 and u2..u4 activations with binary or ternary weights"
+    if len(c.outputs) > 1:
+        return "no second output"
+    bits = bit_count(source)
+    lanes = DOT_LANES[isa]
+    params = pack_dot(
+        c.op.attrs["weights"],
+        kind,
+        bits,
+        source.dtype == "b1",
+        bool(c.op.attrs["pad_one"]),
+        conv_dims(c.op, source, out),
+        epilogue(c),
+        packed_lanes or lanes,
+        10 if isa != "avx512_icl" else 3 if bits == 2 else 7,
+    )
     vectors = -(-out.channels // 32) * 32 // lanes
-    words = c.op.attrs["weights"][0, ..., 0].size * -(-source.channels // 32) * (1 if kind == "binary" else 2)
-    cost = _dot_core(out, words, isa, lanes) + out.pixels * (20.0 * vectors + 1.0 * words)
+    words = c.op.attrs["weights"][0, ..., 0].size * -(-source.channels // 32) * bits
+    cost = _dot_core(out, words, isa, kind == "ternary") + out.pixels * DOT_OUTPUT[isa] * vectors
+    if c.op.attrs["kernel"] != (1, 1):
+        cost += 0.5 * out.pixels * words
     if params.get("threshold") is None:
         cost += 6.0 * out.elements
     layouts = ("nhwc",) * len(c.inputs)
@@ -138,8 +154,8 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
 
 def _propose_lut(c: Context) -> list[Choice] | str:
     """The lookup kernel takes what the counting one takes, with binary weights; it needs five pixels to pay."""
-    if c.op.attrs["weight_kind"] != "binary":
-        return "takes binary weights"
+    if c.op.attrs["weight_kind"] != "binary" or c.inputs[0].dtype != "b1":
+        return "takes b1 activations with binary weights"
     found = _propose_dot(c, "avx2", LUT_LANES)
     if isinstance(found, str):
         return found
@@ -149,13 +165,14 @@ def _propose_lut(c: Context) -> list[Choice] | str:
     cost = (
         vectors * words * (26.0 * -(-out.pixels // 5) if out.pixels >= 5 else 14.0 * out.pixels)
         + counting.cost
-        - _dot_core(out, words, "avx2", 8)
+        - _dot_core(out, words, "avx2", False)
     )
     return [replace(counting, kernel="ebnn_bconv2d_lut__avx2", cost=cost)]
 
 
-def _dot_core(out: TensorType, words: int, isa: str, lanes: int) -> float:
-    return out.pixels * -(-out.channels // 32) * 32 // lanes * DOT_COST[isa] * words
+def _dot_core(out: TensorType, words: int, isa: str, ternary: bool) -> float:
+    per_word = DOT_COST[isa] * (TERNARY_COST[isa] if ternary else 1.0)
+    return out.pixels * -(-out.channels // 32) * 32 // DOT_LANES[isa] * per_word * words
 
 
 def _dot(isa: str) -> Candidate:
@@ -164,7 +181,7 @@ def _dot(isa: str) -> Candidate:
 
 def conversion(target: Target) -> Callable[[TensorType, str], Choice]:
     """The cheapest change of storage order on ``target``: (tensor as it is stored, wanted layout) -> choice."""
-    fast = next((isa for isa in target.isa if f"ebnn_layout_planes__{isa}" in kernels()), None)
+    fast = next((isa for isa in target.isa if isa in ISAS), None)
 
     def convert(source: TensorType, out_layout: str) -> Choice:
         plain = layout_choice(source, out_layout)

@@ -17,8 +17,10 @@ VARIABLE = "EDGEBNN_ISA"
 FEATURES: dict[str, tuple[str, ...]] = {
     "avx2": ("AVX2", "POPCNT"),
     "avx512": ("AVX2", "POPCNT", "AVX512_SKX"),
+    "avx512_icl": ("AVX2", "POPCNT", "AVX512_ICL"),
 }
-MACHINES = {"neon": ("aarch64", "arm64"), "avx2": ("x86_64", "amd64"), "avx512": ("x86_64", "amd64")}
+_X86 = ("x86_64", "amd64")
+MACHINES = {"neon": ("aarch64", "arm64"), "avx2": _X86, "avx512": _X86, "avx512_icl": _X86}
 
 
 @functools.cache

@@ -91,10 +91,17 @@ static void finish(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, uint32
                    const __m256i *counts) {
     const __m256i a = _mm256_unpacklo_epi16(counts[0], counts[1]); /* channels 0..7, 16..23 */
     const __m256i b = _mm256_unpackhi_epi16(counts[0], counts[1]); /* channels 8..15, 24..31 */
-    ebnn_dot_finish(p, io, pixel, c, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)));
-    ebnn_dot_finish(p, io, pixel, c + 8u, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(b)));
-    ebnn_dot_finish(p, io, pixel, c + 16u, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1)));
-    ebnn_dot_finish(p, io, pixel, c + 24u, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(b, 1)));
+    const __m256i eights[4] = {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)),
+                               _mm256_cvtepu16_epi32(_mm256_castsi256_si128(b)),
+                               _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1)),
+                               _mm256_cvtepu16_epi32(_mm256_extracti128_si256(b, 1))};
+    for (uint32_t i = 0; i < 4u; i++) {
+        if (p->threshold != NULL) {
+            ebnn_dot_thresholds(p, io->out, pixel, 1, c + 8u * i, eights + i);
+        } else {
+            ebnn_dot_finish(p, io, pixel, c + 8u * i, eights + i);
+        }
+    }
 }
 
 /* All pixels of a block for one or two vectors of channels from c on. */
@@ -128,7 +135,7 @@ uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params) {
 
 ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     const ebnn_bconv_dot_params_t *p = params;
-    if (p->lanes != LUT_LANES || p->weight_kind != 1u) {
+    if (p->lanes != LUT_LANES || p->weight_kind != 1u || p->in_bits != 1u) {
         return EBNN_ERR_ARGUMENT;
     }
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
@@ -139,7 +146,7 @@ ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     make_table(&table);
     for (uint32_t first = part.rows.begin; first < part.rows.end; first += p->block_pixels) {
         const uint32_t n = part.rows.end - first < p->block_pixels ? part.rows.end - first : p->block_pixels;
-        ebnn_dot_gather(&p->dims, io->in[0], first, n, io->scratch);
+        ebnn_dot_gather(&p->dims, 1, io->in[0], first, n, io->scratch);
         uint32_t c = part.columns.begin;
         for (; c + 2u * LUT_LANES <= part.columns.end; c += 2u * LUT_LANES) {
             lut_block(p, io, &table, io->scratch, first, n, bytes, c, 2);

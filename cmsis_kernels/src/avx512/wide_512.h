@@ -6,7 +6,9 @@
 #ifndef EBNN_WIDE_512_H
 #define EBNN_WIDE_512_H
 
+#ifndef EBNN_AVX512_ICL_H
 #include "ebnn_avx512.h"
+#endif
 
 #define EBNN_LANE_BYTES 64u
 #define EBNN_LANE_UNIT 8u
@@ -41,8 +43,6 @@ static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_
     return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
 }
 
-#define EBNN_DOT_PIXELS 2u
-
 static inline ebnn_lane_t ebnn_lane_add32(ebnn_lane_t a, ebnn_lane_t b) {
     return _mm512_add_epi32(a, b);
 }
@@ -50,6 +50,21 @@ static inline ebnn_lane_t ebnn_lane_add32(ebnn_lane_t a, ebnn_lane_t b) {
 static inline ebnn_lane_t ebnn_lane_shl32(ebnn_lane_t a, uint32_t n) {
     return _mm512_sll_epi32(a, _mm_cvtsi32_si128((int)n));
 }
+
+#ifdef EBNN_AVX512_ICL_H
+#define EBNN_LANE_WORD_COUNTS 1
+#define EBNN_DOT_PIXELS 7u /* divides the maps of networks for 224 x 224 pixels */
+#define EBNN_DOT_VECTORS 2u
+
+static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {
+    return _mm512_popcnt_epi32(v);
+}
+
+static inline uint32_t ebnn_lane_join(uint32_t low, uint32_t high) {
+    return _mm512_kunpackw(high, low);
+}
+#else
+#define EBNN_DOT_PIXELS 2u
 
 /* Set bits of each 32-bit lane, by nibbles: VPOPCNTDQ is no part of the AVX-512 this is compiled for, and one
  * count in eight words costs little. */
@@ -62,6 +77,7 @@ static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {
     const __m512i pairs = _mm512_maddubs_epi16(_mm512_add_epi8(a, b), _mm512_set1_epi8(1));
     return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
 }
+#endif
 
 static inline uint32_t ebnn_lane_below(ebnn_lane_t a, ebnn_lane_t b) {
     return _mm512_cmplt_epi32_mask(a, b);

@@ -1,14 +1,15 @@
 /*
- * Binary and ternary convolution by counting: output channels along the lanes, Harley-Seal carry-save adders
- * along the words of a pixel's taps (ebnn_wide.h says what it computes).
+ * Low-bit convolution by counting: output channels along the lanes, the words of a pixel's taps one after
+ * another (ebnn_wide.h says what it computes).
  *
- * A lane header stands before this one. Besides what wide.h lists it defines EBNN_DOT_PIXELS, the pixels
- * worked on at a time, and ebnn_lane_add32(a, b), ebnn_lane_shl32(a, n)      lanes of 32 bits
- *   ebnn_lane_count32(v)                              set bits of each 32-bit lane
- *   EBNN_LANE_BYTE_COUNTS instead of it, where the processor counts the bits of bytes, with
- *   ebnn_lane_add_counts8(a, v), ebnn_lane_sum8(a)    adds the set bits of each byte; sums of the bytes of
- * 32-bit lanes ebnn_lane_below(a, b)                             bit i: lane i of a is smaller than lane i of
- * b, signed
+ * A lane header stands before this one. Besides what wide.h lists it defines
+ *
+ * - EBNN_DOT_PIXELS, the pixels worked on at a time, and EBNN_DOT_VECTORS, the lanes of channels: 1 unless
+ * defined, or 2, with ebnn_lane_join(low, high) of their bits;
+ * - for lanes of 32 bits ebnn_lane_add32(a, b), ebnn_lane_shl32(a, n) and ebnn_lane_below(a, b): bit i tells
+ * whether lane i of a is smaller than that of b, signed;
+ * - ebnn_lane_count32(v), the set bits of each 32-bit lane: with EBNN_LANE_WORD_COUNTS in one instruction,
+ * for every word; else in several, called once for eight words, which Harley-Seal carry-save adders sum up.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,9 +21,21 @@
 #include "../portable/ebnn_epilogue.h"
 #include "ebnn_wide.h"
 #include "part.h"
+#include "wide_gather.h"
 
 #define EBNN_DOT_LANES (EBNN_LANE_BYTES / 4u)
 #define EBNN_DOT_INLINE inline __attribute__((always_inline))
+#ifndef EBNN_DOT_VECTORS
+#define EBNN_DOT_VECTORS 1u
+#endif
+#define EBNN_DOT_COUNTS (8u * EBNN_DOT_VECTORS)           /* of a tile, at most */
+#define EBNN_DOT_TILE (EBNN_DOT_LANES * EBNN_DOT_VECTORS) /* channels worked on at a time */
+
+#if defined(__clang__)
+#define EBNN_DOT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define EBNN_DOT_UNROLL _Pragma("GCC unroll 32")
+#endif
 
 /* Differing bits of one word of a pixel and of the channels' weights. */
 static EBNN_DOT_INLINE ebnn_lane_t ebnn_dot_word(uint32_t x, const uint32_t *w, const uint32_t planes) {
@@ -30,31 +43,33 @@ static EBNN_DOT_INLINE ebnn_lane_t ebnn_dot_word(uint32_t x, const uint32_t *w, 
     return planes == 1u ? differ : ebnn_lane_and(differ, ebnn_lane_load(w + EBNN_DOT_LANES));
 }
 
-#ifdef EBNN_LANE_BYTE_COUNTS
-/* Counts of a vector of channels for n pixels, `words` words each; x: [pixel][words], w:
- * [words][planes][lanes]. Byte by byte, where counting bytes costs no more than a carry-save adder: 8 a word,
- * so 31 words fit a byte. */
-static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w, uint32_t words,
-                                            const uint32_t n, const uint32_t planes, ebnn_lane_t *counts) {
-    for (uint32_t i = 0; i < n; i++) {
-        counts[i] = ebnn_lane_splat(0);
+/* ebnn_dot_counts: counts[pixel][vector] of n pixels and EBNN_DOT_VECTORS lanes of channels, `words` words
+ * each; a pixel's words lie `stride` words apart; w: [vector][words][planes][lanes]. */
+
+#if defined(EBNN_LANE_WORD_COUNTS)
+static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, size_t stride, const uint32_t *w,
+                                            uint32_t words, const uint32_t n, const uint32_t planes,
+                                            ebnn_lane_t *counts) {
+    const size_t next = (size_t)words * planes * EBNN_DOT_LANES;
+    ebnn_lane_t sums[EBNN_DOT_COUNTS];
+    EBNN_DOT_UNROLL
+    for (uint32_t i = 0; i < EBNN_DOT_COUNTS; i++) {
+        sums[i] = ebnn_lane_splat(0);
     }
-    for (uint32_t first = 0; first < words; first += 31u) {
-        const uint32_t end = words - first < 31u ? words : first + 31u;
-        ebnn_lane_t sums[EBNN_DOT_PIXELS];
-        const uint32_t *at[EBNN_DOT_PIXELS];
+    for (uint32_t k = 0; k < words; k++, w += planes * EBNN_DOT_LANES) {
+        EBNN_DOT_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-            sums[i] = ebnn_lane_splat(0);
-            at[i] = x + (size_t)i * words + first;
-        }
-        for (uint32_t k = first; k < end; k++, w += planes * EBNN_DOT_LANES) {
-            for (uint32_t i = 0; i < n; i++) {
-                sums[i] = ebnn_lane_add_counts8(sums[i], ebnn_dot_word(*at[i]++, w, planes));
+            EBNN_DOT_UNROLL
+            for (uint32_t v = 0; v < EBNN_DOT_VECTORS; v++) {
+                const ebnn_lane_t differ = ebnn_dot_word(x[i * stride + k], w + v * next, planes);
+                ebnn_lane_t *sum = &sums[i * EBNN_DOT_VECTORS + v];
+                *sum = ebnn_lane_add32(*sum, ebnn_lane_count32(differ));
             }
         }
-        for (uint32_t i = 0; i < n; i++) {
-            counts[i] = ebnn_lane_add32(counts[i], ebnn_lane_sum8(sums[i]));
-        }
+    }
+    EBNN_DOT_UNROLL
+    for (uint32_t i = 0; i < EBNN_DOT_COUNTS; i++) { /* all: compilers then see that none is left unset */
+        counts[i] = sums[i];
     }
 }
 #else
@@ -85,11 +100,10 @@ static EBNN_DOT_INLINE void ebnn_dot_eight(ebnn_dot_sum_t *s, const uint32_t *x,
     s->eights = ebnn_lane_add32(s->eights, ebnn_lane_count32(eight));
 }
 
-/* Counts of a vector of channels for n pixels, `words` words each; x: [pixel][words], w:
- * [words][planes][lanes]. */
-static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w, uint32_t words,
-                                            const uint32_t n, const uint32_t planes, ebnn_lane_t *counts) {
-    ebnn_dot_sum_t s[EBNN_DOT_PIXELS];
+static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, size_t stride, const uint32_t *w,
+                                            uint32_t words, const uint32_t n, const uint32_t planes,
+                                            ebnn_lane_t *counts) {
+    ebnn_dot_sum_t s[EBNN_DOT_COUNTS];
     const uint32_t step = planes * EBNN_DOT_LANES;
     const ebnn_lane_t zero = ebnn_lane_splat(0);
     for (uint32_t i = 0; i < n; i++) {
@@ -98,7 +112,7 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w
     uint32_t k = 0;
     for (; k + 8u <= words; k += 8u) {
         for (uint32_t i = 0; i < n; i++) {
-            ebnn_dot_eight(&s[i], x + (size_t)i * words + k, w + (size_t)k * step, planes);
+            ebnn_dot_eight(&s[i], x + i * stride + k, w + (size_t)k * step, planes);
         }
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -107,7 +121,7 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w
         sum = ebnn_lane_add32(sum, ebnn_lane_shl32(ebnn_lane_count32(s[i].low[1]), 1));
         sum = ebnn_lane_add32(sum, ebnn_lane_count32(s[i].low[0]));
         for (uint32_t j = k; j < words; j++) {
-            const ebnn_lane_t v = ebnn_dot_word(x[(size_t)i * words + j], w + (size_t)j * step, planes);
+            const ebnn_lane_t v = ebnn_dot_word(x[i * stride + j], w + (size_t)j * step, planes);
             sum = ebnn_lane_add32(sum, ebnn_lane_count32(v));
         }
         counts[i] = sum;
@@ -116,94 +130,166 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, const uint32_t *w
 
 #endif
 
-/* The words of the taps of n pixels from `first` on, zeros outside the image. */
-static inline void ebnn_dot_gather(const ebnn_conv_dims_t *d, const uint32_t *in, uint32_t first, uint32_t n,
-                                   uint32_t *out) {
-    const uint32_t words = ((uint32_t)d->in_c + 31u) / 32u;
-    for (uint32_t pixel = first; pixel < first + n; pixel++) {
-        const int32_t y0 = (int32_t)(pixel / d->out_w * d->stride_h) - d->pad_h;
-        const int32_t x0 = (int32_t)(pixel % d->out_w * d->stride_w) - d->pad_w;
-        for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
-            const int32_t y = y0 + (int32_t)(ky * d->dilation_h);
-            for (uint32_t kx = 0; kx < d->kernel_w; kx++, out += words) {
-                const int32_t x = x0 + (int32_t)(kx * d->dilation_w);
-                if (y < 0 || y >= d->in_h || x < 0 || x >= d->in_w) {
-                    memset(out, 0, 4u * words);
-                } else {
-                    memcpy(out, in + ((size_t)(uint32_t)y * d->in_w + (uint32_t)x) * words, 4u * words);
-                }
+/* Pixels of a tile: two-bit codes are two rows of words a pixel. */
+static EBNN_DOT_INLINE uint32_t ebnn_dot_pixels(const uint32_t bits) {
+    return bits == 2u && EBNN_DOT_PIXELS > 1u ? EBNN_DOT_PIXELS / 2u : EBNN_DOT_PIXELS;
+}
+
+/* The same for codes of several bits, x: [pixel][bit][words]: each bit counts twice the one below. `bits` is
+ * a constant 1 or 2, or any number. */
+static EBNN_DOT_INLINE void ebnn_dot_codes(const uint32_t *x, const uint32_t *w, uint32_t words,
+                                           const uint32_t bits, const uint32_t n, const uint32_t planes,
+                                           ebnn_lane_t *counts) {
+    const size_t stride = (size_t)bits * words;
+    if (bits == 1u) {
+        ebnn_dot_counts(x, stride, w, words, n, planes, counts);
+        return;
+    }
+    if (bits == 2u) { /* a row of words for each bit, together */
+        ebnn_lane_t rows[EBNN_DOT_COUNTS];
+        ebnn_dot_counts(x, words, w, words, 2u * n, planes, rows);
+        EBNN_DOT_UNROLL
+        for (uint32_t i = 0; i < n; i++) {
+            EBNN_DOT_UNROLL
+            for (uint32_t v = 0; v < EBNN_DOT_VECTORS; v++) {
+                const ebnn_lane_t high = rows[(2u * i + 1u) * EBNN_DOT_VECTORS + v];
+                const ebnn_lane_t low = rows[2u * i * EBNN_DOT_VECTORS + v];
+                counts[i * EBNN_DOT_VECTORS + v] = ebnn_lane_add32(low, ebnn_lane_add32(high, high));
             }
+        }
+        return;
+    }
+    ebnn_dot_counts(x + (size_t)(bits - 1u) * words, stride, w, words, n, planes, counts);
+    for (uint32_t bit = bits - 1u; bit-- > 0u;) {
+        ebnn_lane_t more[EBNN_DOT_COUNTS];
+        ebnn_dot_counts(x + (size_t)bit * words, stride, w, words, n, planes, more);
+        EBNN_DOT_UNROLL
+        for (uint32_t i = 0; i < n * EBNN_DOT_VECTORS; i++) {
+            counts[i] = ebnn_lane_add32(ebnn_lane_add32(counts[i], counts[i]), more[i]);
         }
     }
 }
 
-/* The outputs of a vector of channels from c on, for one pixel. */
+/* Bits of EBNN_DOT_VECTORS lanes of channels from c on to their word of an EBNN_NHWC tensor. */
+static inline void ebnn_dot_put_bits(uint32_t *word, uint32_t c, uint32_t v) {
+    uint8_t *bits = (uint8_t *)word + c % 32u / 8u;
+    memcpy(bits, &v, EBNN_DOT_TILE / 8u); /* little-endian, as the formats are */
+}
+
+/* b1 outputs by thresholds: lanes of channels from c on, for n pixels. */
+static EBNN_DOT_INLINE void ebnn_dot_thresholds(const ebnn_bconv_dot_params_t *p, void *out, uint32_t first,
+                                                const uint32_t n, uint32_t c, const ebnn_lane_t *counts) {
+    const size_t padded = ((size_t)p->dims.out_c + 31u) & ~(size_t)31u;
+    const int32_t *limits = p->threshold + c;
+    const uint32_t flip = ~(p->flip[c / 32u] >> (c % 32u));
+    const uint8_t *kinds = p->kinds;
+    uint32_t *word = (uint32_t *)out + first * (padded / 32u) + c / 32u;
+    EBNN_DOT_UNROLL
+    for (uint32_t i = 0; i < n; i++, word += padded / 32u) {
+        const int32_t *limit = kinds == NULL ? limits : limits + kinds[first + i] * padded;
+        uint32_t below = ebnn_lane_below(counts[i * EBNN_DOT_VECTORS], ebnn_lane_load(limit));
+#if EBNN_DOT_VECTORS == 2u
+        const ebnn_lane_t t = ebnn_lane_load(limit + EBNN_DOT_LANES);
+        below = ebnn_lane_join(below, ebnn_lane_below(counts[i * EBNN_DOT_VECTORS + 1u], t));
+#endif
+        ebnn_dot_put_bits(word, c, below ^ flip);
+    }
+}
+
+/* Other outputs of EBNN_DOT_VECTORS lanes of channels from c on, for one pixel. */
 static inline void ebnn_dot_finish(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, uint32_t pixel,
-                                   uint32_t c, ebnn_lane_t count) {
+                                   uint32_t c, const ebnn_lane_t *lanes) {
     const ebnn_epilogue_t *e = &p->epilogue;
     const uint32_t channels = p->dims.out_c;
     const uint32_t padded = (channels + 31u) & ~31u;
     const size_t at = (p->kinds != NULL ? (size_t)p->kinds[pixel] * padded : 0u) + c;
-    uint8_t *bits = (uint8_t *)io->out + (size_t)pixel * (padded / 8u) + c / 8u;
-    uint32_t v = 0;
-    if (p->threshold != NULL) {
-        v = ~ebnn_lane_below(count, ebnn_lane_load(p->threshold + at)) ^ (p->flip[c / 32u] >> (c % 32u));
-    } else {
-        int32_t counts[EBNN_DOT_LANES];
-        ebnn_lane_store(counts, count);
-        for (uint32_t i = 0; i < EBNN_DOT_LANES && c + i < channels; i++) {
-            const int32_t acc = p->offset[at + i] - 2 * counts[i];
-            const size_t index = (size_t)pixel * channels + c + i;
-            if (e->out_dtype == EBNN_B1) {
-                v |= ebnn_epilogue_bit(e, acc, c + i) << i;
-            } else if (e->out_dtype == EBNN_S32) {
-                ((int32_t *)io->out)[index] = acc;
-            } else {
-                const int32_t residual = e->residual != 0u ? ((const int8_t *)io->in[1])[index] : 0;
-                ((int8_t *)io->out)[index] = (int8_t)ebnn_epilogue_code(e, acc, c + i, residual);
+    uint32_t *word = (uint32_t *)io->out + (size_t)pixel * (padded / 32u) * e->out_dtype + c / 32u;
+    uint32_t v[4] = {0, 0, 0, 0};
+    int32_t counts[EBNN_DOT_TILE];
+    for (uint32_t i = 0; i < EBNN_DOT_VECTORS; i++) {
+        ebnn_lane_store(counts + i * EBNN_DOT_LANES, lanes[i]);
+    }
+    for (uint32_t i = 0; i < EBNN_DOT_TILE && c + i < channels; i++) {
+        const int32_t acc = p->offset[at + i] + p->gain * counts[i];
+        const size_t index = (size_t)pixel * channels + c + i;
+        if (e->out_dtype == EBNN_B1) {
+            v[0] |= ebnn_epilogue_bit(e, acc, c + i) << i;
+        } else if (e->out_dtype == EBNN_S32) {
+            ((int32_t *)io->out)[index] = acc;
+        } else {
+            const int32_t residual = e->residual != 0u ? ((const int8_t *)io->in[1])[index] : 0;
+            const int32_t code = ebnn_epilogue_code(e, acc, c + i, residual);
+            if (e->out_dtype == EBNN_S8) {
+                ((int8_t *)io->out)[index] = (int8_t)code;
+                continue;
+            }
+            for (uint32_t bit = 0; bit < e->out_dtype; bit++) {
+                v[bit] |= (((uint32_t)code >> bit) & 1u) << i;
             }
         }
     }
-    if (e->out_dtype == EBNN_B1) {
-#if EBNN_LANE_BYTES >= 32u
-        for (uint32_t i = 0; i < EBNN_DOT_LANES / 8u; i++) {
-            bits[i] = (uint8_t)(v >> (8u * i));
-        }
-#else
-        bits[0] = (uint8_t)(c % 8u == 0u ? v & 15u : (bits[0] & 15u) | (v << 4));
-#endif
+    for (uint32_t bit = 0; e->out_dtype <= EBNN_U4 && bit < e->out_dtype; bit++) {
+        ebnn_dot_put_bits(word + bit * (padded / 32u), c, v[bit]);
     }
 }
 
+/* One tile: n pixels from `first` on, x theirs, and the channels from c on. */
+static EBNN_DOT_INLINE void ebnn_dot_tile(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io,
+                                          const uint32_t *x, const uint32_t *w, uint32_t words,
+                                          uint32_t first, const uint32_t n, uint32_t c, const uint32_t planes,
+                                          const uint32_t bits) {
+    ebnn_lane_t counts[EBNN_DOT_COUNTS];
+    ebnn_dot_codes(x, w, words, bits, n, planes, counts);
+    if (p->threshold != NULL) {
+        ebnn_dot_thresholds(p, io->out, first, n, c, counts);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        ebnn_dot_finish(p, io, first + i, c, counts + i * EBNN_DOT_VECTORS);
+    }
+}
+
+/* All channels of n pixels from `first` on. */
 static EBNN_DOT_INLINE void ebnn_dot_block(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io,
                                            const uint32_t *x, uint32_t first, uint32_t n, uint32_t words,
-                                           const uint32_t planes) {
+                                           const uint32_t planes, const uint32_t bits) {
     const uint32_t padded = ((uint32_t)p->dims.out_c + 31u) & ~31u;
     const ebnn_part_t part = ebnn_parts(io, (uint32_t)p->dims.out_h * p->dims.out_w, padded, 32).columns;
+    const size_t stride = (size_t)bits * words;
+    const uint32_t tile = ebnn_dot_pixels(bits);
     const uint32_t *w = p->weights + (size_t)part.begin * words * planes;
     for (uint32_t c = part.begin; c < part.end;
-         c += EBNN_DOT_LANES, w += (size_t)words * planes * EBNN_DOT_LANES) {
-        ebnn_lane_t counts[EBNN_DOT_PIXELS];
+         c += EBNN_DOT_TILE, w += (size_t)words * planes * EBNN_DOT_TILE) {
         uint32_t i = 0;
-        for (; i + EBNN_DOT_PIXELS <= n; i += EBNN_DOT_PIXELS) {
-            ebnn_dot_counts(x + (size_t)i * words, w, words, EBNN_DOT_PIXELS, planes, counts);
-            for (uint32_t j = 0; j < EBNN_DOT_PIXELS; j++) {
-                ebnn_dot_finish(p, io, first + i + j, c, counts[j]);
-            }
+        for (; n >= tile && i < n; i += tile) {
+            i = n - i < tile ? n - tile : i; /* the last ones together, some again */
+            ebnn_dot_tile(p, io, x + i * stride, w, words, first + i, tile, c, planes, bits);
         }
         for (; i < n; i++) {
-            ebnn_dot_counts(x + (size_t)i * words, w, words, 1, planes, counts);
-            ebnn_dot_finish(p, io, first + i, c, counts[0]);
+            ebnn_dot_tile(p, io, x + i * stride, w, words, first + i, 1, c, planes, bits);
         }
     }
 }
 
-static inline uint32_t ebnn_dot_words(const ebnn_conv_dims_t *d) {
-    return (uint32_t)d->kernel_h * d->kernel_w * (((uint32_t)d->in_c + 31u) / 32u);
+/* The same, the kind of weights and the usual widths of codes made constants. */
+static inline void ebnn_dot_blocks(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, const uint32_t *x,
+                                   uint32_t first, uint32_t n, uint32_t words) {
+    const int binary = p->weight_kind == 1u;
+    if (p->in_bits == 1u && binary) {
+        ebnn_dot_block(p, io, x, first, n, words, 1, 1);
+    } else if (p->in_bits == 1u) {
+        ebnn_dot_block(p, io, x, first, n, words, 2, 1);
+    } else if (p->in_bits == 2u && binary) {
+        ebnn_dot_block(p, io, x, first, n, words, 1, 2);
+    } else if (binary) {
+        ebnn_dot_block(p, io, x, first, n, words, 1, p->in_bits);
+    } else {
+        ebnn_dot_block(p, io, x, first, n, words, 2, p->in_bits);
+    }
 }
 
 static inline uint32_t ebnn_dot_buffer_size(const ebnn_bconv_dot_params_t *p) {
-    return 4u * p->block_pixels * ebnn_dot_words(&p->dims);
+    return 4u * p->block_pixels * p->in_bits * ebnn_dot_words(&p->dims);
 }
 
 static inline ebnn_status_t ebnn_dot_run(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io) {
@@ -213,15 +299,16 @@ static inline ebnn_status_t ebnn_dot_run(const ebnn_bconv_dot_params_t *p, const
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const uint32_t words = ebnn_dot_words(&p->dims);
     const ebnn_part_t part = ebnn_parts(io, pixels, p->dims.out_c, 32).rows;
-    uint32_t *x = io->scratch;
+    const int direct = ebnn_dot_direct(&p->dims);
+    const uint32_t *x = io->scratch;
     for (uint32_t first = part.begin; first < part.end; first += p->block_pixels) {
         const uint32_t n = part.end - first < p->block_pixels ? part.end - first : p->block_pixels;
-        ebnn_dot_gather(&p->dims, io->in[0], first, n, x);
-        if (p->weight_kind == 1u) {
-            ebnn_dot_block(p, io, x, first, n, words, 1);
+        if (direct) {
+            x = (const uint32_t *)io->in[0] + (size_t)first * p->in_bits * words;
         } else {
-            ebnn_dot_block(p, io, x, first, n, words, 2);
+            ebnn_dot_gather(&p->dims, p->in_bits, io->in[0], first, n, io->scratch);
         }
+        ebnn_dot_blocks(p, io, x, first, n, words);
     }
     return EBNN_OK;
 }

@@ -1,0 +1,17 @@
+/*
+ * Low-bit convolution by counting, 2 x 16 output channels and seven pixels at a time, with VPOPCNTD.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ebnn_avx512_icl.h"
+#include "../avx512/wide_512.h"
+#include "ebnn_kernels.h"
+#include "../core/wide_dot.h"
+
+uint32_t ebnn_bconv2d_dot__avx512_icl_get_buffer_size(const void *params) {
+    return ebnn_dot_buffer_size(params);
+}
+
+ebnn_status_t ebnn_bconv2d_dot__avx512_icl(const void *params, const ebnn_io_t *io) {
+    return ebnn_dot_run(params, io);
+}
