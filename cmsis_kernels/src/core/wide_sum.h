@@ -105,36 +105,48 @@ static EBNN_WIDE_INLINE void ebnn_wide_double_minus(ebnn_lane_t *out, const ebnn
     }
 }
 
+/* A lane header may bring this function of its own (same name, same contract). */
+#ifdef EBNN_WIDE_CLASS_HEADER
+#include EBNN_WIDE_CLASS_HEADER
+#else
+/* sum = (sum of the positive list's codes) - (sum of the negative list's); runs: of 8 planes, negative and
+ * positive; returns the end of the lists. */
+static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_group_t *g, const uint16_t *list,
+                                                            const uint32_t *runs, ebnn_lane_t *sum,
+                                                            const uint32_t width) {
+    const uint8_t *base = g->planes + g->bits * g->bit_stride;
+    const uint16_t *end = list;
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = 0; i < width; i++) {
+        sum[i] = ebnn_lane_splat(0xFFFFFFFFu); /* 0, flipped: ~(~sum + n) = sum - n */
+    }
+    for (uint32_t bit = g->bits; bit-- > 0u;) {
+        base -= g->bit_stride;
+        end = ebnn_wide_add_runs(sum, base, list, runs[0], width);
+        ebnn_wide_flip(sum, width);
+        end = ebnn_wide_add_runs(sum, base, end, runs[1], width);
+        if (bit != 0u) { /* doubled and flipped */
+            EBNN_WIDE_UNROLL
+            for (uint32_t i = width - 1u; i > 0u; i--) {
+                sum[i] = sum[i - 1u];
+            }
+            sum[0] = ebnn_lane_splat(0);
+            ebnn_wide_flip(sum, width);
+        }
+    }
+    return end;
+}
+#endif
+
 /* The four sums of signed codes of a group: d[i], width + 3 bits. */
 static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES],
                                            const uint32_t width) {
     ebnn_lane_t c[8][EBNN_WIDE_MAX_WIDTH];
     const uint16_t *list = g->list;
     for (uint32_t j = 0; j < 8u; j++) {
-        const uint32_t negative = g->batches[2u * j];
-        const uint32_t positive = g->batches[2u * j + 1u];
-        const uint8_t *base = g->planes + g->bits * g->bit_stride;
-        const uint16_t *end = list;
+        const uint32_t runs[2] = {g->batches[2u * j], g->batches[2u * j + 1u]};
         ebnn_lane_t sum[EBNN_WIDE_MAX_WIDTH];
-        EBNN_WIDE_UNROLL
-        for (uint32_t i = 0; i < width; i++) {
-            sum[i] = ebnn_lane_splat(0xFFFFFFFFu); /* 0, flipped: ~(~sum + n) = sum - n */
-        }
-        for (uint32_t bit = g->bits; bit-- > 0u;) {
-            base -= g->bit_stride;
-            end = ebnn_wide_add_runs(sum, base, list, negative, width);
-            ebnn_wide_flip(sum, width);
-            end = ebnn_wide_add_runs(sum, base, end, positive, width);
-            if (bit != 0u) { /* doubled and flipped */
-                EBNN_WIDE_UNROLL
-                for (uint32_t i = width - 1u; i > 0u; i--) {
-                    sum[i] = sum[i - 1u];
-                }
-                sum[0] = ebnn_lane_splat(0);
-                ebnn_wide_flip(sum, width);
-            }
-        }
-        list = end;
+        list = ebnn_wide_class_sum(g, list, runs, sum, width);
         EBNN_WIDE_UNROLL
         for (uint32_t i = 0; i < width; i++) {
             c[j][i] = sum[i];

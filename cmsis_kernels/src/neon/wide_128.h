@@ -11,8 +11,9 @@
 
 #define EBNN_LANE_BYTES 16u
 #define EBNN_LANE_UNIT 16u
-#define EBNN_DOT_PIXELS 4u
-#define EBNN_LANE_BYTE_COUNTS 1
+#if defined(__aarch64__) /* needs 32 registers */
+#define EBNN_WIDE_CLASS_HEADER "../neon/wide_class.h"
+#endif
 
 typedef uint64x2_t ebnn_lane_t;
 
@@ -42,29 +43,6 @@ static inline ebnn_lane_t ebnn_lane_xor3(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane
 
 static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane_t c) {
     return vbslq_u64(veorq_u64(a, b), c, a);
-}
-
-static inline ebnn_lane_t ebnn_lane_add32(ebnn_lane_t a, ebnn_lane_t b) {
-    return vreinterpretq_u64_u32(vaddq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b)));
-}
-
-static inline ebnn_lane_t ebnn_lane_shl32(ebnn_lane_t a, uint32_t n) {
-    return vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32((int32_t)n)));
-}
-
-static inline ebnn_lane_t ebnn_lane_add_counts8(ebnn_lane_t a, ebnn_lane_t v) {
-    return vreinterpretq_u64_u8(vaddq_u8(vreinterpretq_u8_u64(a), vcntq_u8(vreinterpretq_u8_u64(v))));
-}
-
-static inline ebnn_lane_t ebnn_lane_sum8(ebnn_lane_t a) {
-    return vreinterpretq_u64_u32(vpaddlq_u16(vpaddlq_u8(vreinterpretq_u8_u64(a))));
-}
-
-static inline uint32_t ebnn_lane_below(ebnn_lane_t a, ebnn_lane_t b) {
-    static const uint32_t BITS[4] = {1, 2, 4, 8};
-    const uint32x4_t less = vcltq_s32(vreinterpretq_s32_u64(a), vreinterpretq_s32_u64(b));
-    const uint64x2_t sums = vpaddlq_u32(vandq_u32(less, vld1q_u32(BITS)));
-    return (uint32_t)(vgetq_lane_u64(sums, 0) + vgetq_lane_u64(sums, 1));
 }
 
 /* words[i] >> shift, shift 0..63, with the low bits of words[i + 1] above; a shift by 64 gives 0. */
