@@ -54,7 +54,7 @@ LOOPS = (
     Loop("counting, 4 pixels x 4 channels", "bconv2d_dot.c", None, "cnt", per=128, goals=(28, 31, None, 85)),
     Loop("counting, ternary", "bconv2d_dot.c", None, "cnt", per=128, needs=r"^and\s+v"),
     Loop("s8, SDOT, 8 pixels x 8 channels", "conv2d_s8.c", "dot_many", "sdot", per=16, option=DOTPROD),
-    Loop("s8, SMULL, 4 pixels x 8 channels", "conv2d_s8.c", "mul_many", "smull2?|smlal2?", per=8),
+    Loop("s8, SMULL, 2 pixels x 8 channels", "conv2d_s8.c", "mul_many", "smull2?|smlal2?", per=8),
     Loop("2-bit weights x s8, SDOT, 2 pixels", "bconv2d_s8.c", "dot_two", "sdot", per=16, option=DOTPROD),
     Loop("2-bit weights x s8, SDOT, 1 pixel", "bconv2d_s8.c", "dot_one", "sdot", per=16, option=DOTPROD),
     Loop("2-bit weights x s8, SMLAL, 2 pixels", "bconv2d_s8.c", "mul_two", "smlal2?", per=8),

@@ -63,8 +63,18 @@ def _s8(c: Context) -> list[Choice] | str:
 
 
 def _choice(kernel: str, c: Context, layout: str, cost: float, params: Params, scratch: int) -> Choice:
-    ins, outs = ("nhwc",) * len(c.inputs), (layout,) * len(c.outputs)
-    return Choice(f"ebnn_{kernel}__neon", ins, outs, cost, lambda: params, params_bytes(params), scratch)
+    out = c.outputs[0]
+    channels = {"bconv2d": 32, "conv2d": 8}.get(c.op.type)  # that a part has at least
+    return Choice(
+        f"ebnn_{kernel}__neon",
+        ("nhwc",) * len(c.inputs),
+        (layout,) * len(c.outputs),
+        cost,
+        lambda: params,
+        params_bytes(params),
+        scratch,
+        parts=max(out.pixels, -(-out.channels // channels) if channels else 1),
+    )
 
 
 CANDIDATES = (

@@ -3,9 +3,10 @@
  * with the expected ones.
  *
  * The table (tests/kernels_emulated/blob.py) is a file, mapped at TABLE_ADDRESS, which its addresses count
- * from. Inputs are copied to the end of a page before one that cannot be read; outputs and scratch lie
- * between guards. It prints what the test image of the boards prints: "F <case> <reason>" after a failed
- * case, "B <case>" before each, "D <cases run>" at the end.
+ * from. Kernels that can be divided run in one, two or three parts. Inputs are copied to the end of a page
+ * before one that cannot be read; outputs and scratch lie between guards. It prints what the test image of
+ * the boards prints: "F <case> <reason>" after a failed case, "B <case>" before each, "D <cases run>" at the
+ * end.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -32,6 +33,11 @@ typedef struct { /* addresses fit 32 bits on either processor */
 /* One entry a line of kernels.def, 0 where the target does not have the ISA. */
 static const ebnn_kernel_t kernels[] = {
 #include "kernel_table.h"
+};
+
+/* Whether the kernel computes its output in parts. */
+static const uint8_t divisible[] = {
+#include "kernel_parts.h"
 };
 
 static unsigned current;
@@ -86,7 +92,7 @@ static int intact(const uint8_t *buffer, uint32_t size) {
     return 1;
 }
 
-static void run_case(const case_t *c, uint8_t *const *ends) {
+static void run_case(const case_t *c, uint16_t parts, uint8_t *const *ends) {
     const uint8_t *in[2] = {NULL, NULL};
     uint8_t *out[2], *scratch = guarded(aligned(c->scratch_size));
     const uint32_t before = checksum(at(c->data), at(c->data_end));
@@ -97,14 +103,16 @@ static void run_case(const case_t *c, uint8_t *const *ends) {
             memcpy(ends[i] - aligned(c->in_size[i]), at(c->in[i]), c->in_size[i]);
         }
     }
-    const ebnn_io_t io = {
-        {in[0], in[1]}, out[0], c->out_size[1] != 0u ? out[1] : NULL, c->scratch_size != 0u ? scratch : NULL};
+    ebnn_io_t io = {.in = {in[0], in[1]}, .out = out[0], .parts = parts};
+    io.out2 = c->out_size[1] != 0u ? out[1] : NULL;
+    io.scratch = c->scratch_size != 0u ? scratch : NULL;
     if (c->kernel >= sizeof kernels / sizeof kernels[0] || kernels[c->kernel] == NULL) {
         fail("kernel not in the program");
         return;
     }
-    if (kernels[c->kernel](at(c->params), &io) != EBNN_OK)
-        fail("status");
+    for (; io.part < parts; io.part++)
+        if (kernels[c->kernel](at(c->params), &io) != EBNN_OK)
+            fail("status");
     for (unsigned i = 0; i < 2; i++) {
         if (c->out_size[i] != 0u && memcmp(out[i], at(c->expected[i]), c->out_size[i]) != 0)
             fail("output differs");
@@ -142,7 +150,8 @@ int main(int argc, char **argv) {
     uint8_t *const ends[2] = {area(), area()};
     for (current = 0; current < header[1]; current++) {
         printf("B %u\n", current);
-        run_case(&cases[current], ends);
+        const uint32_t parts = divisible[cases[current].kernel] != 0u ? 1u + current % 3u : 1u;
+        run_case(&cases[current], (uint16_t)parts, ends);
     }
     printf("D %u\n", (unsigned)header[1]);
     return 0;

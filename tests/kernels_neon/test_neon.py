@@ -8,7 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import test_wide
 from kernels_emulated import blob, boards, cases
 
 from edgebnn import csrc, targets
@@ -41,6 +43,8 @@ def build(target: targets.Target, folder: Path) -> Path:
     wanted = [k.symbol for k in kernels().values() if k.isa in target.isa]
     table = (f"{k.symbol if k.symbol in wanted else '0'},\n" for k in kernels().values())
     (folder / "kernel_table.h").write_text("".join(table))
+    parts = (f"{int(k.isa == 'neon' and k.op != 'layout')},\n" for k in kernels().values())
+    (folder / "kernel_parts.h").write_text("".join(parts))
     command = [
         target.compiler,
         *target.cflags,
@@ -72,6 +76,25 @@ def run(name: str, cpu: str, program: Path, calls: list[blob.KernelCall]) -> tup
     return boards.outcome(name, done.stdout)
 
 
+def large_calls(target: targets.Target) -> list[blob.KernelCall]:
+    """Low-bit layers of more products than a byte can count, and of several blocks of pixels."""
+    rng = np.random.default_rng(3)
+    one = {"stride": (1, 1), "pads": (0, 0, 0, 0)}
+    shapes = (
+        ((1, 1, 4500, 9), {"kernel": (1, 1), **one}),
+        ((1, 2, 4100, 5), {"kernel": (1, 1), **one}),
+        ((2, 3, 700, 6), {"kernel": (2, 3), **one}),
+        ((23, 29, 5, 7), {"kernel": (3, 3), "stride": (1, 1), "pads": (1, 1, 1, 1)}),
+    )
+    calls = []
+    for shape, window in shapes * 4:
+        graph = test_wide.layer(rng, shape, **window)
+        for kernel in (k for k in kernels().values() if k.isa == "neon" and k.op == "bconv2d"):
+            for choice in cases.choices(graph, target, kernel, "speed")[:1]:
+                calls.append(cases.call(graph, choice, kernel.struct, rng, cases.describe(graph, choice)))
+    return calls
+
+
 @pytest.mark.emulator
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "cpu"), TARGETS)
@@ -83,6 +106,7 @@ def test_kernels_match_the_reference(name: str, cpu: str, tmp_path: Path) -> Non
 
     calls, unreached = cases.random_calls(target, calls_of, LARGEST, LARGEST, seed=len(cpu))
     assert not unreached, f"the planner proposed {unreached} for no random layer"
+    calls += large_calls(target)
     ran, failed = run(name, cpu, build(target, tmp_path), calls)
     wrong = [f"{reason}: {calls[i].label}" for i, reason in failed.items()]
     assert not wrong, f"{len(wrong)} of {len(calls)} calls differ:\n" + "\n".join(wrong[:10])

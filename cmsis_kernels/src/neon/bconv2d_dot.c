@@ -8,6 +8,7 @@
 #include "ebnn_neon.h"
 #include "neon_count.h"
 #include "neon_epilogue.h"
+#include "../core/part.h"
 
 /* One bit plane of a pixel's taps, zeros outside the image and up to the end of the row. */
 static void gather_row(const ebnn_bconv_neon_params_t *p, const uint32_t *in, int32_t y0, int32_t x0,
@@ -114,7 +115,9 @@ static NEON_INLINE void tile(const ebnn_bconv_neon_params_t *p, const ebnn_io_t 
 static NEON_INLINE void block(const ebnn_bconv_neon_params_t *p, const ebnn_io_t *io, const uint8_t *x,
                               uint32_t first, uint32_t n, const uint32_t parts) {
     const size_t stride = (size_t)p->row * p->in_bits;
-    for (uint32_t c = 0; c < p->dims.out_c; c += 32u) {
+    const ebnn_part_t part =
+        ebnn_parts(io, (uint32_t)p->dims.out_h * p->dims.out_w, p->dims.out_c, 32).columns;
+    for (uint32_t c = part.begin; c < part.end; c += 32u) {
         uint32_t i = 0;
         for (; n - i > 1u; i += n - i < NEON_PIXELS ? n - i : NEON_PIXELS) {
             const uint32_t wanted = n - i < NEON_PIXELS ? n - i : NEON_PIXELS;
@@ -134,9 +137,11 @@ uint32_t ebnn_bconv2d_dot__neon_get_buffer_size(const void *params) {
 ebnn_status_t ebnn_bconv2d_dot__neon(const void *params, const ebnn_io_t *io) {
     const ebnn_bconv_neon_params_t *p = params;
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
+    const ebnn_part_t part = ebnn_parts(io, pixels, p->dims.out_c, 32).rows;
     uint8_t *x = io->scratch;
-    for (uint32_t first = 0; first < pixels; first += p->block_pixels) {
-        const uint32_t n = pixels - first < p->block_pixels ? pixels - first : p->block_pixels;
+    for (uint32_t first = part.begin; first < part.end; first += p->block_pixels) {
+        const uint32_t left = part.end - first;
+        const uint32_t n = left < p->block_pixels ? left : p->block_pixels;
         gather(p, io->in[0], first, n, x);
         if (p->weight_kind == 2u) {
             block(p, io, x, first, n, 2);

@@ -10,6 +10,7 @@
 #include "neon_dotprod.h"
 #include "neon_epilogue.h"
 #include "neon_gather_s8.h"
+#include "../core/part.h"
 
 #define ROWS 4u
 #define BLOCK 64u
@@ -132,6 +133,7 @@ ebnn_status_t ebnn_bconv2d_s8__neon(const void *params, const ebnn_io_t *io) {
     const ebnn_bconv_s8_neon_params_t *p = params;
     const uint32_t channels = p->dims.out_c, pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
     const neon_next_t next = {NULL, NULL, 0, 0};
+    const ebnn_parts_t part = ebnn_parts(io, pixels, channels, 32);
     int8_t *x = io->scratch;
     dots_t two = mul_two, one = mul_one;
 #if EBNN_DOTPROD
@@ -140,16 +142,18 @@ ebnn_status_t ebnn_bconv2d_s8__neon(const void *params, const ebnn_io_t *io) {
         one = dot_one;
     }
 #endif
-    for (uint32_t first = 0; first < pixels; first += PIXELS) {
-        const uint32_t n = pixels - first < PIXELS ? pixels - first : PIXELS;
+    for (uint32_t first = part.rows.begin; first < part.rows.end; first += PIXELS) {
+        const uint32_t left = part.rows.end - first;
+        const uint32_t n = left < PIXELS ? left : PIXELS;
         int32_t sum[PIXELS];
         for (uint32_t i = 0; i < n; i++) {
             neon_gather_s8(&p->dims, io->in[0], first + i, p->zero_point, p->row, x + (size_t)i * p->row);
             sum[i] = sum_row(x + (size_t)i * p->row, p->row) * p->minus;
         }
-        const uint8_t *w = p->weights;
+        const uint8_t *w = p->weights + (size_t)(part.columns.begin / ROWS) * p->row;
         neon_words_t words[PIXELS];
-        for (uint32_t c = 0; c < channels; c += ROWS, w += p->row) { /* row / 64 * 4 * 16 bytes */
+        for (uint32_t c = part.columns.begin; c < part.columns.end;
+             c += ROWS, w += p->row) { /* row / 64 * 4 * 16 bytes */
             int32x4_t sums[PIXELS];
             if (c % 32u == 0u) {
                 memset(words, 0, sizeof words);

@@ -8,6 +8,7 @@
 #include "ebnn_neon.h"
 #include "neon_gather_s8.h"
 #include "neon_requantize.h"
+#include "../core/part.h"
 
 /* The taps of a pixel: pointers to out_c channels each, then a row for what lies outside the image and, where
  * a channel is read by several, one a tap for the repeated channels. */
@@ -96,7 +97,8 @@ ebnn_status_t ebnn_depthwise_conv2d_s8__neon(const void *params, const ebnn_io_t
     const uint32_t channels = p->dims.out_c;
     const scratch_t s = scratch_of(p, io->scratch);
     memset(s.outside, p->zero_point, channels);
-    for (uint32_t pixel = 0; pixel < (uint32_t)p->dims.out_h * p->dims.out_w; pixel++) {
+    const ebnn_part_t part = ebnn_part(io, (uint32_t)p->dims.out_h * p->dims.out_w, 1);
+    for (uint32_t pixel = part.begin; pixel < part.end; pixel++) {
         int32x4_t sums[4];
         uint32_t c = 0;
         find_taps(p, io->in[0], pixel, &s);
@@ -114,6 +116,8 @@ ebnn_status_t ebnn_depthwise_conv2d_s8__neon(const void *params, const ebnn_io_t
             neon_store_s8(p, io->out, pixel, c, channels - c, neon_requantize8(p, c, sums[0], sums[1]));
         }
     }
-    neon_clear_tails(p, io->out);
+    if (io->part == 0u) {
+        neon_clear_tails(p, io->out);
+    }
     return EBNN_OK;
 }

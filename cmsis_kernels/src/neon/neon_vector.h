@@ -28,8 +28,24 @@ static NEON_INLINE int32x4_t neon_pair_add(int32x4_t a, int32x4_t b) {
 static NEON_INLINE uint32_t neon_sum(uint32x4_t v) {
     return vaddvq_u32(v);
 }
+
+static NEON_INLINE int16x8_t neon_mull_high(int8x16_t a, int8x16_t b) {
+    return vmull_high_s8(a, b);
+}
+
+static NEON_INLINE int16x8_t neon_mlal_high(int16x8_t sum, int8x16_t a, int8x16_t b) {
+    return vmlal_high_s8(sum, a, b);
+}
 #else
 #define NEON_PIXELS 2u
+
+static NEON_INLINE int16x8_t neon_mull_high(int8x16_t a, int8x16_t b) {
+    return vmull_s8(vget_high_s8(a), vget_high_s8(b));
+}
+
+static NEON_INLINE int16x8_t neon_mlal_high(int16x8_t sum, int8x16_t a, int8x16_t b) {
+    return vmlal_s8(sum, vget_high_s8(a), vget_high_s8(b));
+}
 
 /* a0 + a1, a2 + a3, b0 + b1, b2 + b3 */
 static NEON_INLINE int32x4_t neon_pair_add(int32x4_t a, int32x4_t b) {
