@@ -19,6 +19,7 @@ from edgebnn.errors import EdgebnnError, ToolchainError, UsageError
 
 # name: (module, attribute, one-line help). The help stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "advise": ("edgebnn.cli.advise", "advise", "Recommend a precision from size, accuracy and target."),
     "bench": ("edgebnn.cli.bench", "bench", "Measure this machine's kernels beside other libraries'."),
     "boards": ("edgebnn.cli.boards", "boards", "List the boards firmware can be built for."),
     "build": ("edgebnn.cli.build", "build", "Build the firmware of a converted model for a board."),
@@ -27,6 +28,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("edgebnn.cli.doctor", "doctor", "Show what this machine has, lacks, and how to get it."),
     "estimate": ("edgebnn.cli.estimate", "estimate", "Count instructions and estimate cycles of a model."),
     "eval": ("edgebnn.cli.eval", "eval_", "Measure the accuracy of a model on labelled data."),
+    "explain": (
+        "edgebnn.cli.explain",
+        "explain",
+        "Say what each layer is, why, its cost and what to change.",
+    ),
     "profile": ("edgebnn.cli.profile", "profile", "Profile a model layer by layer on a board or emulator."),
     "run": ("edgebnn.cli.run", "run", "Classify WAV or feature files with a converted model."),
     "search": ("edgebnn.cli.search", "search", "Search for a network under flash, RAM and cycle budgets."),

@@ -95,7 +95,11 @@ def train() -> None:
 )
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
 @click.option(
-    "--log", type=click.Path(path_type=Path), help="Append one JSON line an epoch: metrics and layers."
+    "--log",
+    "--log-file",
+    "log",
+    type=click.Path(path_type=Path),
+    help="Append one JSON line an epoch: metrics and layers. Under torchrun write --log-file.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
 @policy_options
@@ -134,7 +138,7 @@ def kws(
     """
     from edgebnn.frontend import MfccConfig
     from edgebnn.models import build, load
-    from edgebnn.train import reproducible
+    from edgebnn.train import distributed, reproducible
     from edgebnn.train.kws import load_kws
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.recipes import fit_recipe, stages
@@ -150,8 +154,9 @@ def kws(
     arch = build(arch).arch  # complete; refuses bad names before any work is done
     stages(recipe, arch["weight"], arch["act"])
     learn_from = [load(Path(name)).network for name in teachers if name not in ("auto", "none")]
-    with _Progress() as progress:
-        features = load_kws(data, progress.prepare)
+    with distributed.session(), _Progress() as progress:
+        with distributed.first():
+            features = load_kws(data, progress.prepare)
         if "auto" in teachers and model != "dscnn":
             learn_from.append(_make_teacher(out, features, batch_size, lr, seed, progress))
         config = TrainConfig(
@@ -178,7 +183,8 @@ def kws(
             progress,
             log,
         )
-    _report(network, out, metrics, as_json)
+        if distributed.writes():
+            _report(network, out, metrics, as_json)
 
 
 @train.command(
@@ -203,7 +209,11 @@ def kws(
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
 @click.option(
-    "--log", type=click.Path(path_type=Path), help="Append one JSON line an epoch: metrics and layers."
+    "--log",
+    "--log-file",
+    "log",
+    type=click.Path(path_type=Path),
+    help="Append one JSON line an epoch: metrics and layers. Under torchrun write --log-file.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of a run that was stopped.")
 @policy_options
@@ -227,7 +237,7 @@ def digits(
 ) -> None:
     """Train a small network on handwritten digits (scikit-learn's 8 x 8 images): seconds, no download."""
     from edgebnn.models import build
-    from edgebnn.train import reproducible
+    from edgebnn.train import distributed, reproducible
     from edgebnn.train.digits import load_digits
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.recipes import fit_recipe
@@ -239,11 +249,12 @@ def digits(
     arch = build(arch).arch  # complete; refuses bad names before any work is done
     features = load_digits()
     config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
-    with _Progress() as progress:
+    with distributed.session(), _Progress() as progress:
         network, metrics = fit_recipe(
             recipe, build, arch, features, config, out, resume=resume, observer=progress, log=log
         )
-    _report(network, out, metrics, as_json)
+        if distributed.writes():
+            _report(network, out, metrics, as_json)
 
 
 def _check_out(out: Path) -> None:
@@ -265,7 +276,7 @@ def _make_teacher(
     """The FP32 DS-CNN beside ``out``, trained first if there is none."""
     from edgebnn.frontend import MfccConfig
     from edgebnn.models import build, load
-    from edgebnn.train import reproducible
+    from edgebnn.train import distributed, reproducible
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.session import fit, run_file
 
@@ -274,7 +285,8 @@ def _make_teacher(
         reproducible.seed(seed)
         network = build({"name": "dscnn"})
         config = TrainConfig(**{**TEACHER, "batch_size": batch_size, "lr": lr, "seed": seed, "distill": 0.0})
-        say("training the teacher, an FP32 DS-CNN")
+        if distributed.writes():
+            say("training the teacher, an FP32 DS-CNN")
         run = run_file(path)
         fit(
             network,
@@ -294,6 +306,8 @@ class _Progress:
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from edgebnn.train import distributed
+
         self.console = stderr_console()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -302,7 +316,7 @@ class _Progress:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_terminal or not distributed.writes(),
         )
         self.task = self.bar.add_task("loading", total=None)
 

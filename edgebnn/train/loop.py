@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgebnn.errors import ModelError, UsageError
+from edgebnn.train import distributed
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
@@ -140,6 +141,7 @@ class Trainer:
                     hint="give a checkpoint trained on the same data",
                 )
         self.optimizer = torch.optim.Adam(_parameter_groups(network, config.weight_decay), lr=config.lr)
+        self.parallel = distributed.wrap(network)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.watchdog = Watchdog(network)
         self.epoch = 0
@@ -198,6 +200,7 @@ class Trainer:
             started = time.perf_counter()
             loss = self._epoch(on_step)
             self.epoch += 1
+            distributed.agree(self.network)
             correct = (predict(self.network, self.val_x) == self.val_y).double().mean()
             metrics = {
                 "epoch": self.epoch,
@@ -231,6 +234,8 @@ class Trainer:
             loss.backward()
             self.watchdog.after_backward()
             self.optimizer.step()
+            if step == 0:
+                distributed.agree(self.network)
             clip_latent_weights(self.network)
             losses += float(loss.detach())
             if on_step:
@@ -247,7 +252,7 @@ class Trainer:
         if self.config.noise > 0:
             size = self.config.noise * self.network.input.scale
             real = real + size * torch.randn(real.shape, generator=self.generator)
-        logits = self.network(real)
+        logits = self.parallel(real)
         loss = (1 - share) * self._label_loss(logits, y)
         if share > 0:
             loss = loss + share * self._label_loss(logits, partner)
@@ -284,7 +289,7 @@ class Trainer:
                 start = torch.randint(0, height, (size, 1), generator=g)
                 hide = (frames >= start) & (frames < start + width)
                 x = torch.where(hide[:, :, None, None], x.new_tensor(self.network.input.zero_point), x)
-            yield x, self.y[clips]
+            yield distributed.part(x), distributed.part(self.y[clips])
 
 
 def set_progress(network: nn.Module, progress: float) -> None:

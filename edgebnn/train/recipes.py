@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from edgebnn.errors import UsageError
+from edgebnn.train import distributed
 from edgebnn.train.checkpoint import Checkpoint, read, save
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
@@ -121,8 +122,9 @@ def fit_recipe(
         # A stage may have been cut off before its first checkpoint: then there is nothing to resume from.
         go_on = resume and (run_file(target).is_file() or last == 0)
         metrics = fit(network, features, settings, target, teachers, frontend, go_on, observer, log)
-        if i < last:
+        if i < last and distributed.writes():
             save(target, Checkpoint(network, features.names, frontend, metrics))
+        distributed.wait()
     for i in range(last):
         stage_file(out, i).unlink(missing_ok=True)
     return network, {**metrics, "recipe": recipe, "stages": [dataclasses.asdict(stage) for stage in plan]}

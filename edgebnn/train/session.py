@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgebnn.errors import ModelError, UsageError
+from edgebnn.train import distributed
 from edgebnn.train.checkpoint import Checkpoint, read, save
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.loop import TrainConfig, Trainer
@@ -62,11 +63,15 @@ def fit(
         _resume(trainer, run)
     checkpoint = Checkpoint(network, features.names, frontend)
 
+    distributed.wait()  # all have read what to resume from
+
     def on_step(step: int, steps: int) -> None:
-        if observer:
+        if observer and distributed.writes():
             observer.step(trainer.epoch, step, steps)
 
     def on_epoch(metrics: dict[str, float]) -> None:
+        if not distributed.writes():
+            return
         checkpoint.metrics, checkpoint.training = dict(metrics), trainer.state()
         save(run, checkpoint)
         layers = trainer.watchdog.report()
@@ -77,7 +82,7 @@ def fit(
             for line in warnings(layers):
                 observer.warn(line)
 
-    if observer:
+    if observer and distributed.writes():
         observer.start(trainer.epoch, config.epochs)
     last = trainer.run(on_step, on_epoch)
     checkpoint.training = None
@@ -90,8 +95,10 @@ def fit(
         "minutes": round(sum(epoch["seconds"] for epoch in trainer.history) / 60, 2),
         "history": [round(epoch["val_accuracy"], 4) for epoch in trainer.history],
     }
-    save(out, checkpoint, compact=True)
-    run.unlink(missing_ok=True)
+    if distributed.writes():
+        save(out, checkpoint, compact=True)
+        run.unlink(missing_ok=True)
+    distributed.wait()
     return checkpoint.metrics
 
 
