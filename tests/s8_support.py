@@ -227,7 +227,10 @@ def store(y: np.ndarray, chw: bool) -> np.ndarray:
 
 
 def conv_case(rng: np.random.Generator, depthwise: bool = False, **fixed: Any) -> ConvCase:
-    """A random case; ``fixed``: h, w, in_c, out_c (multiplier of a depthwise), kernel, stride, pad, dilation, chw."""
+    """A random case; ``fixed``: h, w, in_c, out_c (multiplier of a depthwise), kernel, stride, pad, dilation, chw.
+
+    CHW where the output has less than four pixels, as the convolution kernel needs it.
+    """
 
     def pick(name: str, *values: Any) -> Any:
         return fixed[name] if name in fixed else values[rng.integers(len(values))]
@@ -268,6 +271,6 @@ def conv_case(rng: np.random.Generator, depthwise: bool = False, **fixed: Any) -
         pad=pad,
         dilation=dilation,
         out_hw=(int(out_hw[0]), int(out_hw[1])),
-        chw=bool(pick("chw", False, True)),
+        chw=bool(pick("chw", False, True)) or (out_hw[0] * out_hw[1] < 4 and "chw" not in fixed),
         depthwise=depthwise,
     )

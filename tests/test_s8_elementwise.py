@@ -62,5 +62,6 @@ def test_mean(host: Host, chw: bool, seed: int) -> None:
         "act_min": -128,
         "act_max": 127,
     }
-    got = host.run("ebnn_mean_s8__cortex_m4", "ebnn_pool_params_t", v, [store(x, chw)], c)
+    kernel = "ebnn_mean_s8_chw__cortex_m4" if chw else "ebnn_mean_s8__cortex_m4"
+    got = host.run(kernel, "ebnn_pool_params_t", v, [store(x, chw)], c)
     np.testing.assert_array_equal(got, want)

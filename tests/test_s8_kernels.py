@@ -45,6 +45,30 @@ def test_conv2d_keyword_stems(host: Host, chw: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_as_pixels(host: Host, seed: int) -> None:
+    """A kernel as wide as its input: the same bytes with a row's columns as channels of one pixel."""
+    rng = np.random.default_rng(4000 + seed)
+    width = int(rng.integers(1, 9))
+    case = conv_case(rng, h=int(rng.integers(9, 20)), w=width, kernel=(int(rng.integers(1, 6)), width),
+                     pad=(int(rng.integers(0, 3)), 0), dilation=(int(rng.integers(1, 3)), 1))  # fmt: skip
+    fields = case.fields(pack_s8.pack_conv(case.weights, case.bias, -case.zero_in))
+    fields["dims"] = pack_s8.merged_rows(case.dims())
+    assert fields["dims"]["in_w"] == case.x.shape[0] and fields["dims"]["kernel_h"] == 1
+    expected = case.reference()
+    got = host.run("ebnn_conv2d_s8__cortex_m4", "ebnn_conv_s8_params_t", fields, [case.x], expected.size)
+    np.testing.assert_array_equal(got, expected, err_msg=f"{case.dims()} chw={case.chw}")
+
+
+def test_small_maps_are_refused_in_nhwc(host: Host) -> None:
+    """Three pixels leave no room for a tile of four."""
+    case = conv_case(np.random.default_rng(1), h=3, w=1, kernel=(1, 1), stride=(1, 1), pad=(0, 0),
+                     dilation=(1, 1), chw=False)  # fmt: skip
+    packed = pack_s8.pack_conv(case.weights, case.bias, -case.zero_in)
+    with pytest.raises(AssertionError):
+        check(host, "ebnn_conv2d_s8__cortex_m4", case, packed)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_dense(host: Host, seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)

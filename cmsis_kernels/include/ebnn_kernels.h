@@ -9,6 +9,9 @@
 
 #include "ebnn.h"
 
+/* A function that takes little of a layer's time: compiled for size, never inlined. */
+#define EBNN_COLD __attribute__((noinline, cold))
+
 #ifdef __cplusplus
 extern "C" {
 #endif

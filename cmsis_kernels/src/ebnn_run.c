@@ -3,13 +3,13 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "ebnn.h"
+#include "ebnn_kernels.h"
 
 static void *at(void *arena, uint32_t offset) {
     return offset == EBNN_NONE ? NULL : (uint8_t *)arena + offset;
 }
 
-ebnn_status_t ebnn_check(const ebnn_model_t *model, const void *arena, size_t arena_size) {
+EBNN_COLD ebnn_status_t ebnn_check(const ebnn_model_t *model, const void *arena, size_t arena_size) {
     if (model == NULL || model->ops == NULL || (arena == NULL && model->arena_size != 0u)) {
         return EBNN_ERR_ARGUMENT;
     }
@@ -22,7 +22,7 @@ ebnn_status_t ebnn_check(const ebnn_model_t *model, const void *arena, size_t ar
     return EBNN_OK;
 }
 
-ebnn_status_t ebnn_run_op(const ebnn_model_t *model, void *arena, uint32_t index) {
+EBNN_COLD ebnn_status_t ebnn_run_op(const ebnn_model_t *model, void *arena, uint32_t index) {
     if (index >= model->n_ops) {
         return EBNN_ERR_ARGUMENT;
     }
@@ -36,7 +36,7 @@ ebnn_status_t ebnn_run_op(const ebnn_model_t *model, void *arena, uint32_t index
     return op->kernel(op->params, &io);
 }
 
-ebnn_status_t ebnn_run(const ebnn_model_t *model, void *arena, size_t arena_size) {
+EBNN_COLD ebnn_status_t ebnn_run(const ebnn_model_t *model, void *arena, size_t arena_size) {
     ebnn_status_t status = ebnn_check(model, arena, arena_size);
     for (uint32_t i = 0; status == EBNN_OK && i < model->n_ops; i++) {
         status = ebnn_run_op(model, arena, i);

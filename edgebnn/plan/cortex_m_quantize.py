@@ -13,12 +13,13 @@ def _propose(c: Context) -> list[Choice] | str:
         return f"writes bits, not {out.dtype}"
     if out.dtype != "b1" and c.op.attrs["shift"] < 4 - bit_count(out):
         return f"its shift of {c.op.attrs['shift']} is too small"
+    b1 = "b1_" if out.dtype == "b1" else ""
     choices = []
     for layout in ("nibbles", "planes"):
         params = quantize_params(c, "chw", layout)
-        per_element = 11.5 if layout == "nibbles" else 14.0 + 5.0 * bit_count(out)
+        per_element = 8.5 if layout == "nibbles" else (8.0 if b1 else 14.0 + 5.0 * bit_count(out))
         cost = 30.0 * out.channels + per_element * out.elements
-        kernel = "ebnn_quantize_chw__cortex_m4"
+        kernel = f"ebnn_quantize_{b1}{layout}__cortex_m4"
         choices.append(
             Choice(kernel, ("chw",), (layout,), cost, lambda p=params: p, params_bytes(params))  # type: ignore[misc]
         )

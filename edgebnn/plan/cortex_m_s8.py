@@ -23,30 +23,35 @@ def _conv(c: Context) -> list[Choice] | str:
     if reason := _misfit(c):
         return reason
     base = conv_s8_params(c)
-    dims = base["dims"]
-    dense = c.inputs[0].shape[:2] == (1, 1) and (dims["kernel_h"], dims["kernel_w"]) == (1, 1)
+    dims = pack_s8.merged_rows(base["dims"])
     flash = params_bytes(base) + 4 * (c.outputs[0].shape[2] % 2)
 
-    def packed(layout: str) -> Params:
+    def packed(layout: str, dims: Params) -> Params:
         p = pack_s8.pack_conv(c.op.attrs["weights"], c.op.attrs["bias"], -c.inputs[0].zero_point)
-        return {**conv_s8_params(c, layout), "weights": p.weights, "bias": p.bias}
+        return {**conv_s8_params(c, layout), "dims": dims, "weights": p.weights, "bias": p.bias}
 
+    # maps with less than a tile of pixels leave room for one in the rows of CHW only
+    layouts = ("nhwc", "chw") if dims["out_h"] * dims["out_w"] >= 4 else ("chw",)
     choices = [
         Choice(
             "ebnn_conv2d_s8__cortex_m4",
             ("nhwc",),
             (layout,),
             pack_s8.conv_cycles(dims),
-            lambda layout=layout: packed(layout),  # type: ignore[misc]
+            lambda layout=layout: packed(layout, dims),  # type: ignore[misc]
             flash,
             pack_s8.conv_scratch(dims),
         )
-        for layout in ("nhwc", "chw")
+        for layout in layouts
     ]
-    if dense:
-        cost = pack_s8.dense_cycles(dims)
+    if c.op.attrs["weights"][0].shape == c.inputs[0].shape and not any(c.op.attrs["pads"]):
+        dense = {**dict.fromkeys(dims, 1), "pad_h": 0, "pad_w": 0, "out_c": dims["out_c"]}
+        dense["in_c"] = c.inputs[0].elements
+        cost = pack_s8.dense_cycles(dense)
         choices.append(
-            Choice("ebnn_dense_s8__cortex_m4", ("nhwc",), ("nhwc",), cost, lambda: packed("nhwc"), flash)
+            Choice(
+                "ebnn_dense_s8__cortex_m4", ("nhwc",), ("nhwc",), cost, lambda: packed("nhwc", dense), flash
+            )
         )
     return choices
 
@@ -153,11 +158,20 @@ def _as_portable(op_type: str, cost_ratio: float) -> Callable[[Context], list[Ch
     return propose
 
 
+def _mean(c: Context) -> list[Choice] | str:
+    choices = _as_portable("mean", 0.25)(c)
+    if isinstance(choices, str):
+        return choices
+    return [
+        replace(o, kernel="ebnn_mean_s8_chw__cortex_m4") if o.in_layouts == ("chw",) else o for o in choices
+    ]
+
+
 CANDIDATES = (
     Candidate("DSP s8 convolution", ("conv2d",), "cortex_m4", _conv),
     Candidate("DSP s8 depthwise", ("depthwise_conv2d",), "cortex_m4", _depthwise),
     Candidate("DSP low-bit x s8 lists", ("bconv2d",), "cortex_m4", _lists),
     Candidate("DSP low-bit x s8 dense", ("bconv2d",), "cortex_m4", _low_bit_dense),
     Candidate("DSP s8 add", ("add",), "cortex_m4", _as_portable("add", 0.5)),
-    Candidate("DSP s8 mean", ("mean",), "cortex_m4", _as_portable("mean", 0.25)),
+    Candidate("DSP s8 mean", ("mean",), "cortex_m4", _mean),
 )

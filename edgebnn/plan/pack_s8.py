@@ -76,15 +76,23 @@ def pack_conv(weights: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], input_
     return PackedS8(np.ascontiguousarray(packed).reshape(-1), fold_bias(weights, bias, input_offset))
 
 
+def merged_rows(dims: Mapping[str, int]) -> dict[str, int]:
+    """``dims`` of the same convolution with one row fewer dimension where every patch spans whole input rows: a row
+    becomes a pixel, whose channels are those of the whole row. Neither input, weights nor output change their order.
+    """
+    d = dict(dims)
+    whole = d["kernel_w"] == d["in_w"] and d["out_w"] == 1 and not d["pad_w"]
+    if whole and (d["dilation_w"] == 1 or d["kernel_w"] == 1):
+        row = {key: d[f"{key}_h"] for key in ("in", "out", "kernel", "stride", "pad", "dilation")}
+        d["in_c"] *= d["in_w"]
+        for key, value in row.items():
+            d[f"{key}_w"], d[f"{key}_h"] = value, int(key != "pad")
+    return d
+
+
 def conv_scratch(dims: Mapping[str, int]) -> int:
     """Bytes of scratch of ebnn_conv2d_s8__cortex_m4; dims: fields of ebnn_conv_dims_t."""
-    d = dims
-    k = (d["kernel_h"] * d["kernel_w"] * d["in_c"] + 3) // 4 * 4
-    h = (d["out_h"] - 1) * d["stride_h"] + (d["kernel_h"] - 1) * d["dilation_h"] + 1
-    w = (d["out_w"] - 1) * d["stride_w"] + (d["kernel_w"] - 1) * d["dilation_w"] + 1
-    padded = d["pad_h"] or d["pad_w"] or h > d["in_h"] or w > d["in_w"]
-    copy = (h * w * d["in_c"] + 3) // 4 * 4 if padded and d["pad_w"] < w and d["in_c"] < 4 else 0
-    return (d["out_c"] + 1) // 2 * 32 + 9 * k + (copy if copy <= 2048 else 0)
+    return (dims["out_c"] + 1) // 2 * 32 + 9 * _depth(dims)
 
 
 def depthwise_scratch(dims: Mapping[str, int]) -> int:
@@ -112,17 +120,17 @@ def _depth(d: Mapping[str, int]) -> int:
 
 
 def dense_cycles(dims: Mapping[str, int]) -> float:
-    """Estimated cycles of ebnn_dense_s8__cortex_m4, and of one pixel of a convolution's remainder."""
-    return (dims["out_c"] + 3) // 4 * (6.9 * _depth(dims) + 150.0) + 200.0
+    """Estimated cycles of ebnn_dense_s8__cortex_m4."""
+    return (dims["out_c"] + 3) // 4 * (7.6 * _depth(dims) + 230.0) + 200.0
 
 
 def conv_cycles(dims: Mapping[str, int]) -> float:
     """Estimated cycles of ebnn_conv2d_s8__cortex_m4."""
     k = _depth(dims)
-    tiles, rest = divmod(dims["out_h"] * dims["out_w"], 4)
+    tiles = (dims["out_h"] * dims["out_w"] + 3) // 4
     pairs = (dims["out_c"] + 1) // 2
-    tile = pairs * (8.5 * k + 7.0 * ((k + 15) // 16) + 105.0) + 4 * (2.0 * k + 60.0 + 30.0 * dims["kernel_h"])
-    return tiles * tile + rest * dense_cycles(dims) + 25.0 * dims["out_c"] + 1000.0
+    tile = pairs * (8.9 * k + 130.0) + 4 * (4.0 * k + 80.0 + 50.0 * dims["kernel_h"])
+    return tiles * tile + 25.0 * dims["out_c"] + 1000.0
 
 
 def depthwise_cycles(dims: Mapping[str, int]) -> float:

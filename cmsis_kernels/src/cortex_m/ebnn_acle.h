@@ -29,6 +29,11 @@ static inline void ebnn_store32(void *p, uint32_t v) {
     memcpy(p, &v, sizeof v);
 }
 
+static inline void ebnn_store16(void *p, uint32_t v) {
+    const uint16_t half = (uint16_t)v;
+    memcpy(p, &half, sizeof half);
+}
+
 #if EBNN_ARM_DSP
 
 /* acc + low(a) * low(b) + high(a) * high(b), signed 16-bit halves. */

@@ -25,13 +25,8 @@ static inline int32_t ebnn_requant_left(int32_t acc, int32_t multiplier, int32_t
     return (int32_t)(((int64_t)shifted * multiplier + (INT64_C(1) << 30)) >> 31);
 }
 
-/* Any shift. */
-static inline int32_t ebnn_requant(int32_t acc, int32_t multiplier, int32_t shift) {
-    if (shift < 0) {
-        return ebnn_requant_right(acc, multiplier, (int32_t)1 << (-shift - 1), -shift);
-    }
-    return ebnn_requant_left(acc, multiplier, shift);
-}
+/* Any shift, for single values: not inlined. */
+int32_t ebnn_requant(int32_t acc, int32_t multiplier, int32_t shift);
 
 static inline int32_t ebnn_clamp_s8(int32_t v, int32_t low, int32_t high) {
     v = v < low ? low : v;

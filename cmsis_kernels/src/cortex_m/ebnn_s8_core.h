@@ -55,7 +55,4 @@ typedef struct {
  */
 void ebnn_s8_tile(const ebnn_s8_tile_t *tile);
 
-/* All output channels of one pixel whose patch is column[0..k); clamps to -128 .. 127. */
-void ebnn_s8_one_pixel(const ebnn_conv_s8_params_t *p, const int8_t *column, uint32_t k, int8_t *out);
-
 #endif

@@ -10,14 +10,14 @@
 /* 255 sums of bytes fit a signed 16-bit lane. */
 #define MOST_IN_LANES 255u
 
-static void store(const ebnn_pool_params_t *p, uint32_t pixels, int32_t sum, int8_t *out) {
+static EBNN_COLD void store(const ebnn_pool_params_t *p, uint32_t pixels, int32_t sum, int8_t *out) {
     const int32_t acc = sum + (int32_t)pixels * p->input_offset;
     const int32_t y = ebnn_requant(acc, p->multiplier, p->shift) + p->output_offset;
     *out = (int8_t)ebnn_clamp_s8(y, p->act_min, p->act_max);
 }
 
 /* Sums of four neighbouring channels. */
-static void sum_4_channels(const int8_t *in, uint32_t pixels, uint32_t step, int32_t *sums) {
+static inline void sum_4_channels(const int8_t *in, uint32_t pixels, uint32_t step, int32_t *sums) {
     while (pixels != 0u) {
         uint32_t n = pixels < MOST_IN_LANES ? pixels : MOST_IN_LANES;
         uint32_t even = 0;
@@ -36,7 +36,7 @@ static void sum_4_channels(const int8_t *in, uint32_t pixels, uint32_t step, int
 }
 
 /* Sum of a run of words of bytes. */
-static int32_t sum_words(const int8_t *in, uint32_t words) {
+static inline int32_t sum_words(const int8_t *in, uint32_t words) {
     const uint32_t ones = 0x00010001u;
     int32_t sum = 0;
     for (; words != 0u; words--, in += 4) {
@@ -47,7 +47,20 @@ static int32_t sum_words(const int8_t *in, uint32_t words) {
     return sum;
 }
 
-/* in: s8 NHWC or CHW (whose tails are 0); out: s8 [1][1][C]. */
+/* in: s8 CHW (whose tails are 0); out: s8 [1][1][C]. */
+ebnn_status_t ebnn_mean_s8_chw__cortex_m4(const void *params, const ebnn_io_t *io) {
+    const ebnn_pool_params_t *p = params;
+    const uint32_t pixels = (uint32_t)p->dims.in_h * p->dims.in_w;
+    const uint32_t words = (pixels + 3u) / 4u;
+    const int8_t *in = io->in[0];
+    int8_t *out = io->out;
+    for (uint32_t c = p->dims.in_c; c != 0u; c--, in += 4u * words) {
+        store(p, pixels, sum_words(in, words), out++);
+    }
+    return EBNN_OK;
+}
+
+/* in: s8 NHWC; out: s8 [1][1][C]. */
 ebnn_status_t ebnn_mean_s8__cortex_m4(const void *params, const ebnn_io_t *io) {
     const ebnn_pool_params_t *p = params;
     const int8_t *in = io->in[0];
@@ -55,13 +68,6 @@ ebnn_status_t ebnn_mean_s8__cortex_m4(const void *params, const ebnn_io_t *io) {
     const uint32_t pixels = (uint32_t)p->dims.in_h * p->dims.in_w;
     const uint32_t channels = p->dims.in_c;
     uint32_t c = 0;
-    if (p->in_layout == EBNN_CHW) {
-        const uint32_t words = (pixels + 3u) / 4u;
-        for (; c < channels; c++, in += 4u * words) {
-            store(p, pixels, sum_words(in, words), out + c);
-        }
-        return EBNN_OK;
-    }
     for (; c + 4u <= channels; c += 4u) {
         int32_t sums[4] = {0};
         sum_4_channels(in + c, pixels, channels, sums);

@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "ebnn_kernels.h"
 #include "ebnn_requant.h"
 #include "ebnn_s8_core.h"
 
@@ -19,6 +20,7 @@
  * the loop. */
 #define ENTRY "[sp, #0]"
 #define X "[sp, #8]"
+#define X_START "[sp, #4]" /* before the entry point is there */
 #define X_END "[sp, #12]"
 #define PAIRS "[sp, #16]"
 #define OUT "[sp, #20]"
@@ -59,20 +61,7 @@
     "add " a ", " a ", r12\n"                                                                                \
     "ssat " a ", #8, " a "\n"
 
-/* Requantises the four sums of a channel. r1: its entry in the pair; stored: label after it; left: see below.
- */
-#define CHANNEL(a, b, c, d, left, stored)                                                                    \
-    "ldm r1!, {r2, r12, lr}\n"                                                                               \
-    "cmp lr, #0\n"                                                                                           \
-    "ble " left "f\n" REQUANT(a) REQUANT(b) REQUANT(c) REQUANT(d) stored ":\n"
-
-/* Out of line: shift >= 0. */
-#define CHANNEL_LEFT(a, b, c, d, left, stored)                                                               \
-    left ":\n"                                                                                               \
-         "rsb lr, lr, #1\n" REQUANT_LEFT(a) REQUANT_LEFT(b) REQUANT_LEFT(c) REQUANT_LEFT(d) "b " stored      \
-                                                                                            "b\n"
-
-/* r3 out, r2 pixel step, r0 three pixel steps */
+/* r3 out, r2 pixel step, r12 three pixel steps */
 #define STORE(a, b, c, d)                                                                                    \
     "strb " a ", [r3]\n"                                                                                     \
     "strb " b ", [r3, r2]\n"                                                                                 \
@@ -86,18 +75,18 @@ __attribute__((naked)) void ebnn_s8_tile(const ebnn_s8_tile_t *tile __attribute_
         "push {r4-r11, lr}\n"
         "ldm r0, {r1-r8}\n"
         "push {r1-r8}\n"
-        "sub r12, r2, r3\n" /* minus the bytes of x: enter the loop of 8 steps so that it ends even */
-        "and r12, r12, #0x60\n"
-        "sub r2, r2, r12\n"
-        "str r2, [sp, #4]\n"
-        "lsr r12, r12, #5\n"
+        "sub r3, r2, r3\n" /* minus the bytes of x: enter the loop of 8 steps so that it ends even */
+        "and r3, r3, #0x60\n"
+        "sub r2, r2, r3\n"
+        "str r2, " X_START "\n"
+        "lsrs r3, r3, #5\n"
         "adr.w r4, 0f\n"
-        "ldrb r12, [r4, r12]\n"
-        "add r4, r4, r12, lsl #1\n"
-        "orr r4, r4, #1\n"
+        "ldrb r3, [r4, r3]\n"
+        "add r4, r4, r3, lsl #1\n"
+        "adds r4, #1\n" /* Thumb */
         "push {r4}\n"
         "mov r0, r1\n"
-        "9:\n"
+        "5:\n" /* a pair of channels */
         "ldr r2, " PAIRS "\n"
         "ldr r1, " X "\n"
         "ldrd r4, r8, [r2], #8\n"
@@ -120,28 +109,38 @@ __attribute__((naked)) void ebnn_s8_tile(const ebnn_s8_tile_t *tile __attribute_
         "cmp r1, lr\n"
         "bne 1b\n"
         "ldr r1, " PAIRS "\n"
-        CHANNEL("r4", "r5", "r6", "r7", "4", "5")
-        CHANNEL("r8", "r9", "r10", "r11", "6", "7")
-        "str r1, " PAIRS "\n"
         "ldr r3, " OUT "\n"
+        "6:\n" /* a channel: requantise r4-r7 */
+        "ldm r1!, {r2, r12, lr}\n"
+        "cmp lr, #0\n"
+        "ble 8f\n"
+        REQUANT("r4") REQUANT("r5") REQUANT("r6") REQUANT("r7")
+        "7:\n"
         "ldr r2, " PIXEL_STEP "\n"
-        "ldr r1, " CHANNEL_STEP "\n"
-        "ldr lr, " CHANNELS "\n"
+        "ldr lr, " CHANNEL_STEP "\n"
         "add r12, r2, r2, lsl #1\n"
         STORE("r4", "r5", "r6", "r7")
-        "subs lr, #2\n"
-        "bmi 8f\n" /* odd number of channels */
-        "add r3, r1\n"
+        "add r3, lr\n"
+        "ldr lr, " CHANNELS "\n"
+        "subs lr, #1\n"
+        "beq 9f\n"
         "str lr, " CHANNELS "\n"
-        STORE("r8", "r9", "r10", "r11")
-        "add r3, r1\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "lsls r2, r1, #29\n" /* entries of a pair's channels end at 20 and 32 bytes */
+        "bmi 6b\n"
+        "str r1, " PAIRS "\n"
         "str r3, " OUT "\n"
-        "bne 9b\n"
-        "8:\n"
+        "b 5b\n"
+        "8:\n" /* shift >= 0 */
+        "rsb lr, lr, #1\n"
+        REQUANT_LEFT("r4") REQUANT_LEFT("r5") REQUANT_LEFT("r6") REQUANT_LEFT("r7")
+        "b 7b\n"
+        "9:\n"
         "add sp, #36\n"
-        "pop {r4-r11, pc}\n"
-        CHANNEL_LEFT("r4", "r5", "r6", "r7", "4", "5")
-        CHANNEL_LEFT("r8", "r9", "r10", "r11", "6", "7"));
+        "pop {r4-r11, pc}\n");
 }
 /* clang-format on */
 
@@ -175,7 +174,7 @@ void ebnn_s8_tile(const ebnn_s8_tile_t *tile) {
 
 #endif
 
-void ebnn_s8_pairs(const ebnn_conv_s8_params_t *p, ebnn_s8_pair_t *pairs) {
+EBNN_COLD void ebnn_s8_pairs(const ebnn_conv_s8_params_t *p, ebnn_s8_pair_t *pairs) {
     for (uint32_t c = 0; c < p->dims.out_c; c++) {
         ebnn_s8_pair_t *pair = pairs + c / 2u;
         const int32_t right = -p->shift[c];
