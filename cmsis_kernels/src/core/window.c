@@ -46,8 +46,8 @@ static int32_t live_pixels(const ebnn_conv_dims_t *d, uint32_t first, uint32_t w
 }
 
 /* masks = the pixels of rows y0 .. y1 - 1, columns x0 .. x1 - 1. */
-static EBNN_COLD void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_t x0, int32_t x1,
-                                 uint32_t first, uint32_t words, uint32_t bits, uint32_t *masks) {
+static void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_t x0, int32_t x1,
+                       uint32_t first, uint32_t words, uint32_t bits, uint32_t *masks) {
     const int32_t w = d->out_w;
     const int32_t from = (int32_t)first;
     const int32_t n = live_pixels(d, first, words, bits);
@@ -77,15 +77,15 @@ EBNN_COLD void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t d
     set_window(d, y0, y1, x0, x1, first, words, bits, masks);
 }
 
-EBNN_COLD void ebnn_window_columns(const ebnn_conv_dims_t *d, int32_t dx, uint32_t first, uint32_t words,
-                                   uint32_t *columns) {
+void ebnn_window_columns(const ebnn_conv_dims_t *d, int32_t dx, uint32_t first, uint32_t words,
+                         uint32_t *columns) {
     int32_t x0, x1;
     inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
     set_window(d, 0, d->out_h, x0, x1, first, words, 1u, columns);
 }
 
-EBNN_COLD void ebnn_window_rows(const ebnn_conv_dims_t *d, int32_t dy, uint32_t first, uint32_t words,
-                                const uint32_t *columns, uint32_t *masks) {
+void ebnn_window_rows(const ebnn_conv_dims_t *d, int32_t dy, uint32_t first, uint32_t words,
+                      const uint32_t *columns, uint32_t *masks) {
     int32_t y0, y1;
     inside(d->in_h, d->out_h, d->stride_h, dy, &y0, &y1);
     int32_t a = y0 * d->out_w - (int32_t)first;

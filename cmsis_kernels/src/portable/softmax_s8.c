@@ -35,7 +35,7 @@ static EBNN_COLD int32_t exp_of(const ebnn_softmax_s8_params_t *p, int32_t diff)
     const int32_t a = mul((int32_t)((uint32_t)diff << p->input_left_shift), p->input_multiplier);
     const int32_t quarter = 1 << 24;
     const int32_t rest = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)) - quarter;
-    uint32_t quarters = ((uint32_t)rest - (uint32_t)a) >> 24;
+    uint32_t quarters = (((uint32_t)rest - (uint32_t)a) >> 24) & 127u; /* a = 0 is left to the end */
     int32_t result = exp_quarter(rest * 32);
     for (const int32_t *factor = exp_minus_pow2; quarters != 0u; quarters >>= 1, factor++) {
         if ((quarters & 1u) != 0u) {
