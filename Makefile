@@ -16,7 +16,7 @@ LINT_TOOLS := clang-format cppcheck
 # The rules share one virtual environment.
 .NOTPARALLEL:
 
-.PHONY: help demo test sanitize lint bench-cortex-m bench-x86 clean distclean
+.PHONY: help demo test sanitize lint bench-cortex-m bench-x86 results-kws clean distclean
 help:
 	@echo "make demo            convert, run and profile the shipped keyword spotter"
 	@echo "make test            every test"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint            ruff, mypy, clang-format, cppcheck"
 	@echo "make bench-cortex-m  the Cortex-M kernel table"
 	@echo "make bench-x86       this machine's kernels beside other libraries'"
+	@echo "make results-kws     trains the keyword spotters and writes their table (hours; needs EDGEBNN_DATA)"
 	@echo "make clean           remove what was built; distclean: also the virtual environment"
 
 # Requirements: those of the tests include those of the demo.
@@ -73,6 +74,11 @@ bench-cortex-m: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 
 bench-x86: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@$(PY) -m edgebnn bench -o benchmarks/x86 $(ARGS)
+
+# Resumable: run it again after an interruption. ARGS="--refresh-costs" measures what is trained anew.
+results-kws: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
+	@scripts/setup-system.sh $(DEMO_TOOLS)
+	@PATH="$(BIN):$$PATH" $(PY) -m benchmarks.training $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info edgebnn/host/_ebnn*.so edgebnn/host/_ebnn.c .pytest_cache .mypy_cache .ruff_cache

@@ -48,6 +48,23 @@ def train() -> None:
 @ARCH
 @click.option("--width", type=click.IntRange(4, 1024), default=64, show_default=True, help="Channels.")
 @click.option(
+    "--blocks", type=click.IntRange(1, 64), default=4, show_default=True, help="Blocks of either model."
+)
+@click.option(
+    "--kernel",
+    type=click.IntRange(1, 49),
+    default=5,
+    show_default=True,
+    help="Frames that a block of kws1d sees.",
+)
+@click.option(
+    "--stem-kernel",
+    type=click.IntRange(1, 49),
+    default=5,
+    show_default=True,
+    help="Frames that its stem sees.",
+)
+@click.option(
     "--bits", type=click.Choice(list(BITS)), default="2", show_default=True, help="Activation bits of kws1d."
 )
 @click.option("--act", help="Activation quantiser of kws1d's blocks instead, such as pact:4 or approx.")
@@ -93,6 +110,12 @@ def train() -> None:
     help="Network to learn from, may be repeated: a checkpoint; auto: an FP32 DS-CNN, trained first and kept"
     " beside OUT; none.",
 )
+@click.option(
+    "--teacher-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep the teachers' answers in DIR, for runs of the same teachers, seed and augmentation.",
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's.")
 @click.option(
     "--log",
@@ -110,6 +133,9 @@ def kws(
     model: str,
     arch_file: Path | None,
     width: int,
+    blocks: int,
+    kernel: int,
+    stem_kernel: int,
     bits: str,
     act: str | None,
     weight: str,
@@ -124,6 +150,7 @@ def kws(
     lr: float,
     seed: int,
     teachers: tuple[str, ...],
+    teacher_cache: Path | None,
     threads: int | None,
     log: Path | None,
     resume: bool,
@@ -144,10 +171,12 @@ def kws(
     from edgebnn.train.recipes import fit_recipe, stages
 
     _check_out(out)
+    size = {"channels": width, "blocks": blocks}
+    shape = {**size, "kernel": kernel, "stem_kernel": stem_kernel}
     arch: dict[str, Any] = {
-        "kws1d": {"name": "kws1d", "channels": width, "weight": weight, "act": act or BITS[bits]},
-        "dscnn": {"name": "dscnn", "channels": width, "weight": "float", "act": "float"},
-        "dscnn-int8": {"name": "dscnn", "channels": width, "weight": "int8", "act": "int8:unsigned"},
+        "kws1d": {"name": "kws1d", **shape, "weight": weight, "act": act or BITS[bits]},
+        "dscnn": {"name": "dscnn", **size, "weight": "float", "act": "float"},
+        "dscnn-int8": {"name": "dscnn", **size, "weight": "int8", "act": "int8:unsigned"},
     }[model]
     arch = apply_policy(read_arch(arch_file) if arch_file else arch, layer)
     reproducible.seed(seed, threads)
@@ -182,6 +211,7 @@ def kws(
             resume,
             progress,
             log,
+            teacher_cache,
         )
         if distributed.writes():
             _report(network, out, metrics, as_json)

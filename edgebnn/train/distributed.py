@@ -37,6 +37,11 @@ def processes() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def rank() -> int:
+    """This process's number among ``processes``."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
 def writes() -> bool:
     """Whether this process writes files and messages."""
     return not distributed.is_initialized() or distributed.get_rank() == 0

@@ -67,15 +67,40 @@ def name_layers(model: nn.Module) -> None:
             module.name = path
 
 
-def _conv2d(x: Tensor, w: Tensor, stride: tuple[int, int], dilation: tuple[int, int], groups: int) -> Tensor:
-    if x.shape[3] == 1 and w.shape[3] == 1:
-        # A convolution along H alone: the same numbers with H as the innermost axis, which PyTorch runs
-        # faster.
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _width_as_channels(x: Tensor) -> Tensor:
+    """[N, C, H, W] as [N, W * C, 1, H], channels last; a view where ``x`` is channels last already."""
+    n, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(n, 1, h, w * c).permute(0, 3, 1, 2)
+
+
+def _conv2d(
+    x: Tensor,
+    w: Tensor,
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+    padding: tuple[int, int] = (0, 0),
+) -> Tensor:
+    """Convolution in the channels-last memory format, which PyTorch runs fastest on CPUs; the elementwise
+    layers around keep it.
+    """
+    if groups == 1 and x.shape[3] == w.shape[3] and padding[1] == 0:
+        # The kernel spans the width: a convolution along H alone, with H as the innermost axis but one.
         y = F.conv2d(
-            x.transpose(2, 3), w.transpose(2, 3), stride=stride[::-1], dilation=dilation[::-1], groups=groups
+            _width_as_channels(x),
+            _width_as_channels(w),
+            stride=(1, stride[0]),
+            padding=(0, padding[0]),
+            dilation=(1, dilation[0]),
         )
-        return y.transpose(2, 3)
-    return F.conv2d(x, w, stride=stride, dilation=dilation, groups=groups)
+        n, c, _, h = y.shape
+        return y.permute(0, 2, 3, 1).reshape(n, h, 1, c).permute(0, 3, 1, 2)
+    y = F.conv2d(_channels_last(x), w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _channels_last(y)
 
 
 class Conv2d(nn.Module):
@@ -120,30 +145,33 @@ class Conv2d(nn.Module):
             raise UsageError("padding with +1 needs a b1 input", hint="use act='sign' or pad_mode='zero'")
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self._convolve(self._padded(x), self.weight_quantizer(self.weight))
+        y = self._convolve(*self._padded(x), self.weight_quantizer(self.weight))
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def base_outputs(self, x: Tensor) -> list[Tensor]:
         """Outputs of the weights' bases, without bias; their sum is the convolution."""
-        x = self._padded(x)
+        x, padding = self._padded(x)
         outputs = []
         for base in self.weight_quantizer.bases(self.weight):
             scale = torch.from_numpy(base.scale).to(x)
             codes = torch.from_numpy(base.codes).to(x)
-            outputs.append(self._convolve(x, codes) * scale[:, None, None])
+            outputs.append(self._convolve(x, padding, codes) * scale[:, None, None])
         return outputs
 
-    def _padded(self, x: Tensor) -> Tensor:
+    def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """The quantised input, and by how much the convolution itself is to pad it with zeros."""
         if self.act is not None:
             x = self.act(x)
+        top, bottom, left, right = self.pads
+        if self.pad_mode == "zero" and top == bottom and left == right:
+            return x, (top, left)
         if any(self.pads):
-            top, bottom, left, right = self.pads
             value = float(self.act.scale()) if self.act is not None and self.pad_mode == "one" else 0.0
             x = F.pad(x, (left, right, top, bottom), value=value)
-        return x
+        return x, (0, 0)
 
-    def _convolve(self, x: Tensor, w: Tensor) -> Tensor:
-        return _conv2d(x, w, self.stride, self.dilation, self.groups)
+    def _convolve(self, x: Tensor, padding: tuple[int, int], w: Tensor) -> Tensor:
+        return _conv2d(x, w, self.stride, self.dilation, self.groups, padding)
 
     def export_ir(self, b: Any, x: Any) -> Any:
         outputs = self.export_bases(b, x)

@@ -49,7 +49,7 @@ class Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.gain[:, None, None] + self.bias[:, None, None]
+        return torch.addcmul(self.bias[:, None, None], x, self.gain[:, None, None])
 
     def export_ir(self, b: Any, x: Any) -> Any:
         return b.affine(x, float64(self.gain), float64(self.bias), name=self.name)

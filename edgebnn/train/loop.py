@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
 from edgebnn.train.quantizers import ActivationQuantizer, WeightQuantizer
+from edgebnn.train.teachers import TargetCache, target
 from edgebnn.train.watchdog import Watchdog, first_not_finite
 
 
@@ -119,11 +121,17 @@ def predict(network: Network, features: Tensor, batch_size: int = 256) -> Tensor
 
 class Trainer:
     """Trains ``network`` on ``data``. It also learns from ``teachers``, in evaluation mode, if there are
-    any: they see the same inputs, and the mean of their log-probabilities is the target.
+    any: they see the same inputs, and the mean of their log-probabilities is the target, which ``teacher_cache``,
+    a folder, keeps for other runs (``edgebnn.train.teachers``).
     """
 
     def __init__(
-        self, network: Network, data: LabelledFeatures, config: TrainConfig, teachers: Sequence[Network] = ()
+        self,
+        network: Network,
+        data: LabelledFeatures,
+        config: TrainConfig,
+        teachers: Sequence[Network] = (),
+        teacher_cache: Path | None = None,
     ) -> None:
         self.network, self.config = network, config
         self.teachers = [teacher.eval() for teacher in teachers]
@@ -140,7 +148,11 @@ class Trainer:
                     f"the teacher has {classes} classes and inputs {inputs}, not those of this task",
                     hint="give a checkpoint trained on the same data",
                 )
-        self.optimizer = torch.optim.Adam(_parameter_groups(network, config.weight_decay), lr=config.lr)
+        self.cache: TargetCache | None = None
+        if teacher_cache is not None and self.teachers:
+            self.cache = TargetCache(teacher_cache, self.teachers, config, self.x, self.y)
+        groups = _parameter_groups(network, config.weight_decay)
+        self.optimizer = torch.optim.Adam(groups, lr=config.lr, fused=True)
         self.parallel = distributed.wrap(network)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.watchdog = Watchdog(network)
@@ -218,12 +230,15 @@ class Trainer:
         self.network.train()
         total = self.config.epochs * self.steps_per_epoch
         losses = 0.0
+        if self.cache is not None:
+            size = self.config.batch_size // distributed.processes()
+            self.cache.start_epoch(self.generator, self.steps_per_epoch, size)
         for i, (x, y) in enumerate(self._batches()):
             step = self.epoch * self.steps_per_epoch + i
             for group in self.optimizer.param_groups:
                 group["lr"] = one_cycle(step, total, self.config.lr)
             set_progress(self.network, step / total)
-            loss = self._loss(x, y)
+            loss = self._loss(i, x, y)
             if not torch.isfinite(loss):
                 where = first_not_finite(self.network, self.network.dequantize(x))
                 raise ModelError(
@@ -240,9 +255,11 @@ class Trainer:
             losses += float(loss.detach())
             if on_step:
                 on_step(i + 1, self.steps_per_epoch)
+        if self.cache is not None:
+            self.cache.end_epoch()
         return losses / self.steps_per_epoch
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, step: int, x: Tensor, y: Tensor) -> Tensor:
         real = self.network.dequantize(x)
         share, partner = 0.0, y
         if self.config.mixup > 0:
@@ -257,9 +274,8 @@ class Trainer:
         if share > 0:
             loss = loss + share * self._label_loss(logits, partner)
         if self.teachers:
-            with torch.no_grad():
-                target = torch.stack([F.log_softmax(teacher(real), 1) for teacher in self.teachers]).mean(0)
-            soft = distillation_loss(logits, target, self.config.temperature)
+            answer = self.cache.target(step, real) if self.cache else target(self.teachers, real)
+            soft = distillation_loss(logits, answer, self.config.temperature)
             loss = (1 - self.config.distill) * loss + self.config.distill * soft
         return loss
 

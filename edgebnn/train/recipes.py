@@ -96,6 +96,7 @@ def fit_recipe(
     resume: bool = False,
     observer: Observer | None = None,
     log: Path | None = None,
+    teacher_cache: Path | None = None,
 ) -> tuple[Network, dict[str, Any]]:
     """Trains ``build(arch)`` by a recipe and writes ``out``; returns the network and its metrics.
 
@@ -121,7 +122,9 @@ def fit_recipe(
         )
         # A stage may have been cut off before its first checkpoint: then there is nothing to resume from.
         go_on = resume and (run_file(target).is_file() or last == 0)
-        metrics = fit(network, features, settings, target, teachers, frontend, go_on, observer, log)
+        metrics = fit(
+            network, features, settings, target, teachers, frontend, go_on, observer, log, teacher_cache
+        )
         if i < last and distributed.writes():
             save(target, Checkpoint(network, features.names, frontend, metrics))
         distributed.wait()

@@ -49,16 +49,17 @@ def fit(
     resume: bool = False,
     observer: Observer | None = None,
     log: Path | None = None,
+    teacher_cache: Path | None = None,
 ) -> dict[str, Any]:
     """Trains ``network`` and writes ``out``, the inference part of the result; returns its metrics.
 
     After each epoch ``run_file(out)`` holds the whole state; it is removed at the end. With ``resume``
     the run goes on from there. Raises UsageError when there is nothing to resume or the run had other
     options. ``log`` gets one JSON line an epoch: metrics, and for each layer its mean gradient norm and
-    share of sign flips.
+    share of sign flips. ``teacher_cache`` as of ``Trainer``.
     """
     run = run_file(out)
-    trainer = Trainer(network, features, config, teachers)
+    trainer = Trainer(network, features, config, teachers, teacher_cache)
     if resume:
         _resume(trainer, run)
     checkpoint = Checkpoint(network, features.names, frontend)

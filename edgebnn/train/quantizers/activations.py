@@ -7,7 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgebnn.train.quantizers.base import ActivationQuantizer, requantize, round_half_up
+from edgebnn.train.quantizers.base import ActivationQuantizer, requantize
+from edgebnn.train.quantizers.grid import quantize, quantize_within
 
 
 class FloatActivation(ActivationQuantizer):
@@ -49,9 +50,12 @@ class Int8Activation(ActivationQuantizer):
         """
         if self.training:
             with torch.no_grad():
-                seen = (x.amax() if self.unsigned else x.abs().amax()).clamp_min(1e-6)
+                low, high = x.aminmax()
+                seen = (high if self.unsigned else torch.maximum(-low, high)).clamp_min(1e-6)
                 self.limit.copy_(torch.maximum(seen, self.limit * self.decay))
         scale = self.scale()
         if unit is not None and not self.training:
             return requantize(x, unit, scale).clamp(self.low, self.high) * scale
-        return round_half_up((x / scale).clamp(self.low, self.high)) * scale
+        if self.training and not self.unsigned:  # the range was just made to hold x
+            return quantize_within(x, scale, self.low, self.high)
+        return quantize(x, scale, self.low, self.high)

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from edgebnn.train.quantizers.base import ActivationQuantizer, round_half_up, scale_gradient
+from edgebnn.train.quantizers.base import ActivationQuantizer, round_half_up
+from edgebnn.train.quantizers.grid import quantize
 
 
 class UnsignedQuantizer(ActivationQuantizer):
@@ -47,8 +48,7 @@ class Lsq(UnsignedQuantizer):
                 self.step.copy_((2.0 * x.abs().mean() / math.sqrt(self.levels)).clamp_min(1e-6))
                 self.ready.fill_(True)
         gradient = 1.0 / math.sqrt(x[0].numel() * self.levels)
-        step = scale_gradient(self.step.abs().clamp_min(1e-6), gradient)
-        return round_half_up((x / step).clamp(0, self.levels)) * step
+        return quantize(x, self.step.abs().clamp_min(1e-6), 0, self.levels, gradient)
 
 
 class Pact(UnsignedQuantizer):
@@ -82,8 +82,7 @@ class DoReFaActivation(UnsignedQuantizer):
         return torch.tensor(1.0 / self.levels)
 
     def forward(self, x: Tensor) -> Tensor:
-        step = self.scale()
-        return round_half_up((x / step).clamp(0, self.levels)) * step
+        return quantize(x, self.scale(), 0, self.levels)
 
 
 class Hwgq(UnsignedQuantizer):
@@ -100,5 +99,4 @@ class Hwgq(UnsignedQuantizer):
         return torch.tensor(self.STEPS[self.bits])
 
     def forward(self, x: Tensor) -> Tensor:
-        step = self.scale()
-        return round_half_up((x / step).clamp(0, self.levels)) * step
+        return quantize(x, self.scale(), 0, self.levels)
