@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "ebnn_kernels.h"
+#include "ebnn_neon.h"
 
 #define GUARD 64u
 #define AREA (4u << 20) /* bytes of the largest input */
@@ -38,6 +39,11 @@ static const ebnn_kernel_t kernels[] = {
 /* Whether the kernel computes its output in parts. */
 static const uint8_t divisible[] = {
 #include "kernel_parts.h"
+};
+
+/* What a kernel asks for in scratch, 0 where it is not checked. */
+static uint32_t (*const sizes[])(const void *params) = {
+#include "kernel_sizes.h"
 };
 
 static unsigned current;
@@ -110,6 +116,8 @@ static void run_case(const case_t *c, uint16_t parts, uint8_t *const *ends) {
         fail("kernel not in the program");
         return;
     }
+    if (sizes[c->kernel] != NULL && sizes[c->kernel](at(c->params)) != c->scratch_size)
+        fail("asks for other scratch");
     for (; io.part < parts; io.part++)
         if (kernels[c->kernel](at(c->params), &io) != EBNN_OK)
             fail("status");

@@ -12,6 +12,8 @@
 #ifndef EBNN_NEON_WIDE_CLASS_H
 #define EBNN_NEON_WIDE_CLASS_H
 
+#include <string.h>
+
 #include "wide_128.h"
 
 #define NEON_WAITING 4u
@@ -51,19 +53,24 @@ static EBNN_WIDE_INLINE void neon_settle(ebnn_lane_t *c, const ebnn_lane_t *q, c
     neon_ripple(c, carry, 4, width);
 }
 
-/* The plane of a list's entry. Its address is computed apart from the load, which is then one
- * micro-operation; the empty assembly keeps the compiler from joining them again. */
-static EBNN_WIDE_INLINE ebnn_lane_t neon_plane(const uint8_t *base, uint32_t entry) {
-    const uint8_t *at = base + (size_t)entry * EBNN_LANE_UNIT;
-    __asm__("" : "+r"(at));
-    return ebnn_lane_load(at);
+/* Four entries of a list at a time: 20 loads instead of 32 a turn, where some processors do one a cycle. */
+static EBNN_WIDE_INLINE uint64_t neon_four_entries(const uint16_t *list) {
+    uint64_t entries;
+    memcpy(&entries, list, sizeof entries);
+    return entries;
 }
 
-#define NEON_PLANE(i) neon_plane(base, list[i])
+/* The plane of entry i of 4: (entry << 4) from the base, one AND with a shifted operand. */
+static EBNN_WIDE_INLINE ebnn_lane_t neon_plane(const uint8_t *base, uint64_t entries, const uint32_t i,
+                                               const uint64_t mask) {
+    return ebnn_lane_load(base + ((i == 0u ? entries << 4 : entries >> (16u * i - 4u)) & mask));
+}
+
+#define NEON_PLANE(i) neon_plane(base, neon_four_entries(list + (i) / 4 * 4), (i) % 4, mask)
 
 /* Eight planes: for a list of an odd number of runs. */
 static EBNN_WIDE_INLINE void neon_add_8(ebnn_lane_t *c, ebnn_lane_t *q, const uint8_t *base,
-                                        const uint16_t *list, const uint32_t width) {
+                                        const uint16_t *list, const uint64_t mask, const uint32_t width) {
     ebnn_lane_t h0, h1, h2, h3, a, b;
     NEON_ADD(h0, a, NEON_PLANE(0), NEON_PLANE(1), NEON_PLANE(2));
     NEON_ADD(h1, b, NEON_PLANE(3), NEON_PLANE(4), NEON_PLANE(5));
@@ -77,7 +84,7 @@ static EBNN_WIDE_INLINE void neon_add_8(ebnn_lane_t *c, ebnn_lane_t *q, const ui
 
 /* Sixteen planes. */
 static EBNN_WIDE_INLINE void neon_add_16(ebnn_lane_t *c, ebnn_lane_t *q, const uint8_t *base,
-                                         const uint16_t *list, const uint32_t width) {
+                                         const uint16_t *list, const uint64_t mask, const uint32_t width) {
     ebnn_lane_t h0, h1, h2, h3, h4, h5, h6, h7, s0, s1, s2, s3, s4, e0, e1, carry;
     NEON_ADD(h0, s0, NEON_PLANE(0), NEON_PLANE(1), NEON_PLANE(2));
     NEON_ADD(h1, s1, NEON_PLANE(3), NEON_PLANE(4), NEON_PLANE(5));
@@ -104,6 +111,8 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
     /* With s before a bit's lists the counter holds ~s, and s - negative + positive + 16 after them; the bits
      * of a code are Horner's rule, so it starts low by 16 * (2^bits - 1) / 2^(bits - 1). */
     const uint32_t start = (((1u << g->bits) - 1u) << (5u - g->bits)) - 1u;
+    uint64_t mask = 0xFFFF0u; /* an entry, in bytes */
+    __asm__("" : "+r"(mask)); /* a register, or GCC takes the AND apart */
     const uint8_t *base = g->planes + g->bits * g->bit_stride;
     const uint16_t *end = list;
     EBNN_WIDE_UNROLL
@@ -118,11 +127,11 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
         for (uint32_t sign = 0; sign < 2u; sign++) {
             uint32_t n = runs[sign];
             if (n % 2u != 0u) {
-                neon_add_8(sum, q, base, end, width);
+                neon_add_8(sum, q, base, end, mask, width);
                 end += 8;
             }
             for (n /= 2u; n != 0u; n--, end += 16) {
-                neon_add_16(sum, q, base, end, width);
+                neon_add_16(sum, q, base, end, mask, width);
             }
             if (sign == 0u) {
                 ebnn_wide_flip(sum, width);
