@@ -27,6 +27,7 @@ RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 TORCH_ALLOWED = (
     "edgebnn/train/",
     "edgebnn/bench/contender.py",
+    "edgebnn/bench/peers.py",
     "edgebnn/models/",
     "converters/from_torch.py",
 )

@@ -1,7 +1,8 @@
 """One contender in a process of its own: reads a layer and then counts from standard input, a JSON value a line, runs
 the layer that many times and answers the seconds of processor time they took.
 
-    python -m edgebnn.bench.contender NAME     edgebnn, edgebnn-kernel, torch-fp32, torch-int8
+    python -m edgebnn.bench.contender NAME     edgebnn, edgebnn-kernel, torch-fp32, torch-int8;
+                                               networks: edgebnn-network, torch-network
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgebnn.bench.layers import Layer, graph, random_input
+from edgebnn.ir.ops import REGISTRY
 
 Run = Callable[[], object]
 
@@ -82,6 +87,56 @@ def load(name: str, layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]
     return _kernel(layer, only) if name.endswith("kernel") else _edgebnn(layer, only)
 
 
+def load_network(name: str, request: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+    """A whole network: ours from its file, PyTorch's by its architecture."""
+    if name.startswith("torch"):
+        import torch
+
+        from edgebnn.bench.peers import float_network
+
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+        network, x = float_network(request["network"])
+        for _ in range(3):
+            network(x)  # the first runs compile
+        about = {"versions": {"PyTorch": torch.__version__}, "isa": torch.backends.cpu.get_cpu_capability()}
+        return lambda: network(x), about
+
+    from edgebnn import ir
+    from edgebnn.host.runtime import Runtime
+    from edgebnn.plan import flash_bytes, plan
+    from edgebnn.targets import load
+
+    runtime = Runtime(plan(ir.load(Path(request["file"])), load("host")))
+    source = runtime.plan.source
+    shape = source.tensors[source.input].shape
+    runtime.run(np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8))
+    return runtime.again, {
+        "macs": sum(
+            REGISTRY[s.op.type].macs(s.op, runtime.plan.graph.tensors[s.op.output].shape)
+            for s in runtime.plan.steps
+        ),
+        "weight_bytes": flash_bytes(runtime.plan),
+        "arena": runtime.plan.arena,
+        "kernels": _shares(runtime),
+    }
+
+
+def _shares(runtime: Any) -> list[dict[str, Any]]:
+    """The share of the time that each kernel takes, most first."""
+    times: dict[str, float] = {}
+    for index, step in enumerate(runtime.plan.steps):
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            runtime.step(index)
+            best = min(best, time.process_time() - start)
+        times[step.kernel] = times.get(step.kernel, 0.0) + best
+    total = sum(times.values())
+    ordered = sorted(times.items(), key=lambda item: -item[1])
+    return [{"kernel": kernel, "share": round(spent / total, 3)} for kernel, spent in ordered]
+
+
 def main() -> None:
     """Serves one parent over standard input and output."""
     name = sys.argv[1]
@@ -95,7 +150,10 @@ def main() -> None:
             answer: Any = time.process_time() - start
         else:
             try:
-                run, answer = load(name, Layer(**request["layer"]), request.get("only"))
+                if "network" in request:
+                    run, answer = load_network(name, request)
+                else:
+                    run, answer = load(name, Layer(**request["layer"]), request.get("only"))
                 run()
             except Exception as error:  # the parent reports it: a peer that cannot run a layer is named so
                 answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}

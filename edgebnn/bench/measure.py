@@ -34,6 +34,13 @@ class Contender:
 
 _CAP = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 OURS = "edgebnn"
+
+
+def cap(isa: str) -> dict[str, str]:
+    """Variables that keep PyTorch to ``isa``."""
+    return dict(_CAP) if isa == "avx2" else {}
+
+
 KERNEL = "edgebnn, kernel alone"
 
 
@@ -44,12 +51,11 @@ def contenders(isa: str) -> list[Contender]:
         name for name in ("avx512_icl", "avx512", "avx2") if cpu.supports(name) and name.startswith(isa)
     ]
     env = {cpu.VARIABLE: levels[0] if levels else isa}
-    cap = _CAP if isa == "avx2" else {}
     return [
         Contender(OURS, "edgebnn", env),
         Contender(KERNEL, "edgebnn-kernel", env),
-        Contender("oneDNN int8", "torch-int8", cap),
-        Contender("oneDNN fp32", "torch-fp32", cap),
+        Contender("oneDNN int8", "torch-int8", cap(isa)),
+        Contender("oneDNN fp32", "torch-fp32", cap(isa)),
     ]
 
 
@@ -102,13 +108,21 @@ class Timing:
 
 
 def time_layer(processes: Sequence[Process], layer: Layer, rounds: int = ROUNDS) -> dict[str, Timing]:
-    """Timings by contender name: every round runs every contender once, the next round the other way round."""
+    """Timings of one layer by contender name."""
+    return time_request(processes, {"layer": dataclasses.asdict(layer)}, rounds)
+
+
+def time_request(
+    processes: Sequence[Process], request: Mapping[str, Any], rounds: int = ROUNDS
+) -> dict[str, Timing]:
+    """Timings by contender name of what ``request`` names (contender.py): every round runs every contender once, the
+    next round the other way round."""
     counts: dict[str, int] = {}
     about: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for process in processes:
         name = process.contender.name
-        answer = process.ask({"layer": dataclasses.asdict(layer), "only": process.contender.only})
+        answer = process.ask({**request, "only": process.contender.only})
         if "error" in answer:
             failed[name] = answer["error"]
             continue

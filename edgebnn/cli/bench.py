@@ -17,12 +17,18 @@ from edgebnn.errors import UsageError
 @click.option(
     "--layers", "pattern", default="", help="Only layers whose name or precision contains this text."
 )
+@click.option("--networks", is_flag=True, help="Whole networks instead of layers.")
 @click.option("--rounds", type=click.IntRange(3, 1000), default=11, help="Rounds of measuring [11].")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write results.md and .json."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write results.md and .json (networks.md and .json).",
 )
 @json_option
-def bench(isas: tuple[str, ...], pattern: str, rounds: int, output: Path | None, as_json: bool) -> None:
+def bench(
+    isas: tuple[str, ...], pattern: str, networks: bool, rounds: int, output: Path | None, as_json: bool
+) -> None:
     """Measure this machine's kernels beside PyTorch's (oneDNN), one thread, layer by layer."""
     import json
 
@@ -35,6 +41,11 @@ def bench(isas: tuple[str, ...], pattern: str, rounds: int, output: Path | None,
             raise UsageError(
                 f"--isa {isa}: this processor has {', '.join(present) or 'neither avx2 nor avx512'}"
             )
+    if networks:
+        document = _networks(isas or tuple(present), pattern, rounds, output, as_json)
+        if as_json:
+            emit_json(document)
+        return
     chosen = [layer for layer in layers.LAYERS if pattern in f"{layer.name} {layer.precision()}"]
     if not chosen:
         raise UsageError(f"--layers {pattern}: no layer's name contains it")
@@ -62,3 +73,43 @@ def bench(isas: tuple[str, ...], pattern: str, rounds: int, output: Path | None,
         (output / "results.json").write_text(json.dumps(document, indent=1) + "\n")
     if as_json:
         emit_json(document)
+
+
+def _networks(
+    isas: tuple[str, ...], pattern: str, rounds: int, output: Path | None, as_json: bool
+) -> dict[str, object]:
+    """Measures the networks and writes their page; the document."""
+    import json
+    import tempfile
+
+    from edgebnn.bench import measure, networks, report
+
+    chosen = [name for name in networks.NETWORKS if pattern in name]
+    if not chosen:
+        raise UsageError(f"--layers {pattern}: no network's name contains it")
+    results: list[dict[str, object]] = []
+    versions: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: networks.write(name, Path(folder)) for name in chosen}
+        for isa in isas:
+            processes = [measure.Process(c) for c in networks.contenders(isa, measure.cap(isa))]
+            try:
+                for name in chosen:
+                    timings = networks.time_network(processes, name, files[name], rounds)
+                    results.append(networks.result(name, isa, timings))
+                    for timing in timings.values():
+                        versions.update(timing.about.get("versions", {}))
+                    if not as_json:
+                        say(networks.line(results[-1]))
+            finally:
+                for process in processes:
+                    process.close()
+    document = {**report.document([], isas, versions), "networks": results}
+    del document["results"], document["missing"]
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        options = "".join(f" --isa {isa}" for isa in isas) + (f" --layers '{pattern}'" if pattern else "")
+        page = networks.page(document, f"edgebnn bench --networks{options} --rounds {rounds}")
+        (output / "networks.md").write_text(page)
+        (output / "networks.json").write_text(json.dumps(document, indent=1) + "\n")
+    return document

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from edgebnn.errors import ModelError
+from edgebnn.models.bitlinear import BitLinearConfig, BitLinearStack
 from edgebnn.models.cnn import Cnn, CnnConfig
 from edgebnn.models.dscnn import DsCnn, DsCnnConfig
 from edgebnn.models.kws1d import Kws1d, Kws1dConfig
+from edgebnn.models.quicknet import QuickNet, QuickNetConfig
+from edgebnn.models.resnet18 import ResNet18, ResNet18Config
 from edgebnn.train.checkpoint import Checkpoint, read
 from edgebnn.train.layers import name_layers
 from edgebnn.train.network import InputSpec, Network
@@ -26,6 +29,9 @@ ARCHITECTURES: dict[str, tuple[type[Any], type[Network]]] = {
     "kws1d": (Kws1dConfig, Kws1d),
     "dscnn": (DsCnnConfig, DsCnn),
     "cnn": (CnnConfig, Cnn),
+    "resnet18": (ResNet18Config, ResNet18),
+    "quicknet": (QuickNetConfig, QuickNet),
+    "bitlinear": (BitLinearConfig, BitLinearStack),
 }
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from edgebnn.plan import bits, cortex_m_quantize, cortex_m_s8, lanes, mve_s8, neon, portable, wide, wide_s8
+from edgebnn.plan import (
+    bits,
+    cortex_m_quantize,
+    cortex_m_s8,
+    elementwise,
+    lanes,
+    mve_s8,
+    neon,
+    portable,
+    wide,
+    wide_s8,
+)
 from edgebnn.plan.types import Candidate
 
 CANDIDATES: tuple[Candidate, ...] = (
     *neon.CANDIDATES,
     *wide.CANDIDATES,
     *wide_s8.CANDIDATES,
+    *elementwise.CANDIDATES,
     *bits.CANDIDATES,
     *lanes.CANDIDATES,
     *mve_s8.CANDIDATES,

@@ -115,18 +115,23 @@ def _add(c: Context) -> list[Choice]:
     return choices
 
 
-def _pool(c: Context) -> list[Choice]:
+def pool_params(c: Context) -> Params:
+    """Fields of ebnn_pool_params_t of a windowed pool."""
     a, t = c.op.attrs, c.inputs[0]
-    params = {
+    return {
         "dims": conv_dims(c.op, t, c.outputs[0]),
         "dtype": DTYPE_CODES[t.dtype],
         "in_layout": 0,
         "act_min": a["act_min"],
         "act_max": a["act_max"],
     }
+
+
+def _pool(c: Context) -> list[Choice]:
+    a = c.op.attrs
     name = "max_pool2d" if c.op.type == "max_pool2d" else "avg_pool2d_s8"
     cost = 12.0 * c.outputs[0].elements * a["kernel"][0] * a["kernel"][1]
-    return [_choice(name, ("nhwc",), ("nhwc",), cost, params)]
+    return [_choice(name, ("nhwc",), ("nhwc",), cost, pool_params(c))]
 
 
 def _mean(c: Context) -> list[Choice]:

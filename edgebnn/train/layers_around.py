@@ -136,19 +136,21 @@ class RPReLU(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """Maximum over windows of ``kernel`` (H, W) at steps of ``stride``, without padding."""
+    """Maximum over windows of ``kernel`` (H, W) at steps of ``stride``; ``padding`` pixels on all sides never win."""
 
     name = ""
 
-    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, kernel: tuple[int, int], stride: tuple[int, int] | None = None, padding: int = 0
+    ) -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride or kernel
+        self.kernel, self.stride, self.padding = kernel, stride or kernel, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, self.kernel, self.stride)
+        return F.max_pool2d(x, self.kernel, self.stride, self.padding)
 
     def export_ir(self, b: Any, x: Any) -> Any:
-        return b.max_pool(x, self.kernel, self.stride, name=self.name)
+        return b.max_pool(x, self.kernel, self.stride, (self.padding,) * 4, name=self.name)
 
 
 class GlobalAvgPool(nn.Module):
