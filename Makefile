@@ -16,7 +16,7 @@ LINT_TOOLS := clang-format cppcheck
 # The rules share one virtual environment.
 .NOTPARALLEL:
 
-.PHONY: help demo test sanitize lint bench-cortex-m bench-x86 results-kws clean distclean
+.PHONY: help demo test sanitize lint bench-cortex-m bench-x86 results-kws results-ptq clean distclean
 help:
 	@echo "make demo            convert, run and profile the shipped keyword spotter"
 	@echo "make test            every test"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-cortex-m  the Cortex-M kernel table"
 	@echo "make bench-x86       this machine's kernels beside other libraries'"
 	@echo "make results-kws     trains the keyword spotters and writes their table (hours; needs EDGEBNN_DATA)"
+	@echo "make results-ptq     post-training quantisation beside training with quantisation"
 	@echo "make clean           remove what was built; distclean: also the virtual environment"
 
 # Requirements: those of the tests include those of the demo.
@@ -79,6 +80,9 @@ bench-x86: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 results-kws: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(DEMO_TOOLS)
 	@PATH="$(BIN):$$PATH" $(PY) -m benchmarks.training $(ARGS)
+
+results-ptq: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
+	@$(PY) scripts/ptq_report.py $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info edgebnn/host/_ebnn*.so edgebnn/host/_ebnn.c .pytest_cache .mypy_cache .ruff_cache

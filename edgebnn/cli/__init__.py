@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Say what each layer is, why, its cost and what to change.",
     ),
     "profile": ("edgebnn.cli.profile", "profile", "Profile a model layer by layer on a board or emulator."),
+    "ptq": ("edgebnn.cli.ptq", "ptq", "Quantise a trained float network without training it."),
     "run": ("edgebnn.cli.run", "run", "Classify WAV or feature files with a converted model."),
     "search": ("edgebnn.cli.search", "search", "Search for a network under flash, RAM and cycle budgets."),
     "targets": ("edgebnn.cli.targets", "targets", "List the processors a model can be converted for."),
