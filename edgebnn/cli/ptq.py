@@ -59,13 +59,11 @@ def ptq(
 
     Binary and ternary weights made this way are expected to trail those that were trained by 5 to 10 points.
     """
-    import torch
-
     from edgebnn import models
     from edgebnn.search.tasks import load_task
     from edgebnn.train.checkpoint import Checkpoint, save
-    from edgebnn.train.ptq.apply import Settings, quantize_network
-    from edgebnn.train.ptq.report import Row, accuracy
+    from edgebnn.train.ptq.apply import Settings
+    from edgebnn.train.ptq.report import accuracy, quantize
     from edgebnn.train.ptq.report import compare as run_all
 
     settings = Settings(weights, solver, calibration, drop)
@@ -85,9 +83,8 @@ def ptq(
             rows.append(row)
             say(f"{row.method}: {100 * row.accuracy:.2f} %")
     if out is not None:
-        batch = torch.from_numpy(features.variants[:clips, 0])
-        network, ranges = quantize_network(models.build, checkpoint.network, batch, settings)
-        rows.append(Row(settings, accuracy(network, features), ranges))
+        network, row = quantize(models.build, checkpoint.network, features, clips, settings)
+        rows.append(row)
         metrics = {
             "val_accuracy": rows[-1].accuracy,
             "val_clips": len(features.val_label),

@@ -142,8 +142,13 @@ def _solve(network: Network, batches: list[Tensor], settings: Settings) -> None:
 def _second_moment(layer: nn.Module, x: Tensor) -> Tensor:
     """Sum of x x^T over all places of one batch, [n, n], in the order of the layer's weights."""
     if isinstance(layer, Conv2d):
+        padded, padding = layer._padded(x)
         columns = F.unfold(
-            layer._padded(x), layer.weight.shape[2:], dilation=layer.dilation, stride=layer.stride
+            padded,
+            layer.weight.shape[2:],
+            dilation=layer.dilation,
+            padding=padding,
+            stride=layer.stride,
         )
         rows = columns.transpose(1, 2).reshape(-1, columns.shape[1])
     else:

@@ -64,6 +64,20 @@ def accuracy(network: Network, features: LabelledFeatures) -> float:
     return float((predicted == torch.from_numpy(features.val_label)).double().mean())
 
 
+def quantize(
+    build: Callable[[dict[str, Any]], Network],
+    trained: Network,
+    features: LabelledFeatures,
+    clips: int,
+    settings: Settings,
+) -> tuple[Network, Row]:
+    """One method on ``trained``, calibrated on the first ``clips`` training clips: the network and its row."""
+    torch.manual_seed(0)  # of the dropping
+    calibration = torch.from_numpy(features.variants[:clips, 0])
+    network, ranges = quantize_network(build, trained, calibration, settings)
+    return network, Row(settings, accuracy(network, features), ranges)
+
+
 def compare(
     build: Callable[[dict[str, Any]], Network],
     trained: Network,
@@ -72,8 +86,5 @@ def compare(
     methods: tuple[Settings, ...] = ALL,
 ) -> Iterator[Row]:
     """Each of ``methods`` on ``trained``, calibrated on the first ``clips`` training clips."""
-    calibration = torch.from_numpy(features.variants[:clips, 0])
     for settings in methods:
-        torch.manual_seed(0)  # of the dropping
-        network, ranges = quantize_network(build, trained, calibration, settings)
-        yield Row(settings, accuracy(network, features), ranges)
+        yield quantize(build, trained, features, clips, settings)[1]
