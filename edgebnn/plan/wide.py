@@ -127,7 +127,7 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
         conv_dims(c.op, source, out),
         epilogue(c),
         packed_lanes or lanes,
-        10 if isa != "avx512_icl" else 3 if bits == 2 else 7,
+        20 if isa != "avx512_icl" else 3 if bits == 2 else 7,
     )
     vectors = -(-out.channels // 32) * 32 // lanes
     words = c.op.attrs["weights"][0, ..., 0].size * -(-source.channels // 32) * bits
@@ -153,7 +153,7 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
 
 
 def _propose_lut(c: Context) -> list[Choice] | str:
-    """The lookup kernel takes what the counting one takes, with binary weights; it needs five pixels to pay."""
+    """The lookup kernel takes what the counting one takes, with binary weights; it needs four pixels to pay."""
     if c.op.attrs["weight_kind"] != "binary" or c.inputs[0].dtype != "b1":
         return "takes b1 activations with binary weights"
     found = _propose_dot(c, "avx2", LUT_LANES)
@@ -167,7 +167,7 @@ def _propose_lut(c: Context) -> list[Choice] | str:
         + counting.cost
         - _dot_core(out, words, "avx2", False)
     )
-    return [replace(counting, kernel="ebnn_bconv2d_lut__avx2", cost=cost)]
+    return [replace(counting, kernel="ebnn_bconv2d_lut__avx2", cost=cost, scratch=3 * counting.scratch)]
 
 
 def _dot_core(out: TensorType, words: int, isa: str, ternary: bool) -> float:

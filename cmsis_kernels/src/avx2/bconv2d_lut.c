@@ -1,7 +1,7 @@
 /*
  * Binary convolution by tables: for each half byte of a pixel's bits a table of 16 counts, looked up by 64
- * channels' half bytes at once (VPSHUFB). 5 pixels x 64 channels at a time, so that weights are unpacked once
- * for five pixels.
+ * channels' half bytes at once (VPSHUFB). 4 pixels x 64 channels at a time, so that weights are unpacked once
+ * for four pixels.
  *
  * Parameters as in ebnn_bconv_dot_params_t with lanes = 32: weights are bytes, [out_c / 32][byte of the
  * taps][32].
@@ -12,8 +12,10 @@
 #include "ebnn_kernels.h"
 #include "../core/wide_dot.h"
 
-#define PIXELS 5u
+#define PIXELS 4u
 #define LUT_LANES 32u
+/* Keeps a sum in its register: compilers add up the looked up counts first and run out of registers. */
+#define KEEP(v) __asm__("" : "+x"(v))
 #define MOST_BYTES 31u /* added before an 8-bit count may overflow */
 
 /* Row n: the set bits of n ^ i for i = 0..15. */
@@ -38,7 +40,6 @@ static inline __m256i row_at(const lut_t *t, uint32_t offset) {
 static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const uint8_t *w, uint32_t bytes,
                                        const uint32_t n, const uint32_t vectors, __m256i (*counts)[2][2]) {
     const __m256i low = _mm256_set1_epi8(15);
-    const __m256i even = _mm256_set1_epi16(255);
     const size_t next = (size_t)bytes * LUT_LANES; /* from one vector of channels to the next */
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t v = 0; v < vectors; v++) {
@@ -48,7 +49,7 @@ static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const u
     for (uint32_t first = 0; first < bytes; first += MOST_BYTES) {
         const uint32_t end = bytes - first < MOST_BYTES ? bytes : first + MOST_BYTES;
         __m256i sum[PIXELS][2];
-#pragma GCC unroll 5
+#pragma GCC unroll 4
         for (uint32_t i = 0; i < n; i++) {
 #pragma GCC unroll 2
             for (uint32_t v = 0; v < vectors; v++) {
@@ -63,26 +64,54 @@ static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const u
                 a[v] = _mm256_and_si256(both, low);
                 b[v] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
             }
-#pragma GCC unroll 5
+#pragma GCC unroll 4
             for (uint32_t i = 0; i < n; i++) {
-                const uint32_t bits = x[(size_t)i * bytes + k];
-                const __m256i ta = row_at(t, (bits << 4) & 0xF0u);
-                const __m256i tb = row_at(t, bits & 0xF0u);
+                const uint8_t *at = x + 2u * ((size_t)i * bytes + k);
+                const __m256i ta = row_at(t, at[0]);
+                const __m256i tb = row_at(t, at[1]);
 #pragma GCC unroll 2
                 for (uint32_t v = 0; v < vectors; v++) {
                     sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(ta, a[v]));
                     sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(tb, b[v]));
+                    KEEP(sum[i][v]);
                 }
             }
         }
-#pragma GCC unroll 5
+#pragma GCC unroll 4
         for (uint32_t i = 0; i < n; i++) {
 #pragma GCC unroll 2
             for (uint32_t v = 0; v < vectors; v++) {
-                counts[i][v][0] = _mm256_add_epi16(counts[i][v][0], _mm256_and_si256(sum[i][v], even));
+                counts[i][v][0] = _mm256_add_epi16(counts[i][v][0], sum[i][v]); /* and 256 * the odd ones */
                 counts[i][v][1] = _mm256_add_epi16(counts[i][v][1], _mm256_srli_epi16(sum[i][v], 8));
             }
         }
+    }
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 2
+        for (uint32_t v = 0; v < vectors; v++) {
+            const __m256i odd = _mm256_slli_epi16(counts[i][v][1], 8);
+            counts[i][v][0] = _mm256_sub_epi16(counts[i][v][0], odd);
+        }
+    }
+}
+
+/* Bytes to the offsets of their half bytes' rows, two each. */
+static void expand(const uint8_t *in, uint8_t *out, size_t n) {
+    const __m128i high = _mm_set1_epi8((char)0xF0);
+    for (size_t i = 0; i < n; i += 16u) { /* whole words: n may end with 4, 8 or 12 bytes */
+        if (n - i < 16u) {
+            for (; i < n; i++) {
+                out[2u * i] = (uint8_t)(in[i] << 4);
+                out[2u * i + 1u] = in[i] & 0xF0u;
+            }
+            return;
+        }
+        const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(in + i));
+        const __m128i a = _mm_and_si128(_mm_slli_epi16(v, 4), high);
+        const __m128i b = _mm_and_si128(v, high);
+        _mm_storeu_si128((__m128i *)(void *)(out + 2u * i), _mm_unpacklo_epi8(a, b));
+        _mm_storeu_si128((__m128i *)(void *)(out + 2u * i + 16u), _mm_unpackhi_epi8(a, b));
     }
 }
 
@@ -113,12 +142,12 @@ static EBNN_DOT_INLINE void lut_block(const ebnn_bconv_dot_params_t *p, const eb
     uint32_t i = 0;
     while (i < n) {
         uint32_t m = 1;
-        if (n >= PIXELS) { /* the last five go together, some of them again */
+        if (n >= PIXELS && n - i > 1u) { /* the last ones go together, some of them again */
             m = PIXELS;
             i = n - i < PIXELS ? n - PIXELS : i;
-            lut_counts(t, x + (size_t)i * bytes, w, bytes, PIXELS, vectors, counts);
+            lut_counts(t, x + 2u * (size_t)i * bytes, w, bytes, PIXELS, vectors, counts);
         } else {
-            lut_counts(t, x + (size_t)i * bytes, w, bytes, 1, vectors, counts);
+            lut_counts(t, x + 2u * (size_t)i * bytes, w, bytes, 1, vectors, counts);
         }
         for (uint32_t j = 0; j < m; j++) {
             for (uint32_t v = 0; v < vectors; v++) {
@@ -130,7 +159,7 @@ static EBNN_DOT_INLINE void lut_block(const ebnn_bconv_dot_params_t *p, const eb
 }
 
 uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params) {
-    return ebnn_dot_buffer_size(params);
+    return 3u * ebnn_dot_buffer_size(params); /* the words of the taps, and two offsets a byte */
 }
 
 ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
@@ -142,17 +171,19 @@ ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     const uint32_t bytes = 4u * ebnn_dot_words(&p->dims);
     const uint32_t padded = ((uint32_t)p->dims.out_c + 31u) & ~31u;
     const ebnn_parts_t part = ebnn_parts(io, pixels, padded, 32);
+    uint8_t *x = (uint8_t *)io->scratch + ebnn_dot_buffer_size(p);
     lut_t table;
     make_table(&table);
     for (uint32_t first = part.rows.begin; first < part.rows.end; first += p->block_pixels) {
         const uint32_t n = part.rows.end - first < p->block_pixels ? part.rows.end - first : p->block_pixels;
         ebnn_dot_gather(&p->dims, 1, io->in[0], first, n, io->scratch);
+        expand(io->scratch, x, (size_t)n * bytes);
         uint32_t c = part.columns.begin;
         for (; c + 2u * LUT_LANES <= part.columns.end; c += 2u * LUT_LANES) {
-            lut_block(p, io, &table, io->scratch, first, n, bytes, c, 2);
+            lut_block(p, io, &table, x, first, n, bytes, c, 2);
         }
         if (c < part.columns.end) {
-            lut_block(p, io, &table, io->scratch, first, n, bytes, c, 1);
+            lut_block(p, io, &table, x, first, n, bytes, c, 1);
         }
     }
     return EBNN_OK;
