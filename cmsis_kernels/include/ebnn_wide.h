@@ -86,19 +86,21 @@ typedef struct {
     uint32_t row; /* K rounded up to 128 */
 } ebnn_bconv_s8_wide_params_t;
 
-/* s8 convolution and dense with 16-bit products, numerics of ebnn_conv_s8_params_t. Weights are widened to 16
- * bits and each output channel's are filled up with zeros to `row` of them, a multiple of 32. */
+/* s8 convolution and dense, numerics of ebnn_conv_s8_params_t with multipliers of at least 0. A lane is an
+ * output channel; `step` products go to a lane at a time: 2 of 16 bits, or 4 of 8 bits with activations taken
+ * as x + 128. Channels are filled up to whole pairs of lanes, products with zeros to whole steps. */
 typedef struct {
     ebnn_conv_dims_t dims;
-    const int16_t *weights;    /* [out_c rounded up to 4][row]: [kernel_h][kernel_w][in_c], zeros */
-    const int32_t *bias;       /* [out_c] */
-    const int32_t *multiplier; /* [out_c], Q31 */
-    const int8_t *shift;       /* [out_c], > 0 left, < 0 right */
+    const int8_t *weights;     /* [pairs][row / step][2][lanes][step], s16 where step is 2 */
+    const int32_t *bias;       /* [pairs * 2 * lanes]: with the zero point's (and 128's) share of the sum */
+    const int32_t *multiplier; /* the same, Q31 */
+    const int8_t *shift;       /* the same, > 0 left, < 0 right */
     int32_t input_offset;      /* -zero_point of the input */
     int32_t output_offset;     /* zero_point of the output */
     int32_t act_min, act_max;
-    uint32_t row;
+    uint32_t row;       /* products of an output, rounded up to `step` */
     uint8_t out_layout; /* EBNN_NHWC or EBNN_CHW */
+    uint8_t lanes, step;
 } ebnn_conv_s8_wide_params_t;
 
 /* Bytes of io->scratch. */
@@ -113,6 +115,7 @@ uint32_t ebnn_bconv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx512_get_buffer_size(const void *params);
+uint32_t ebnn_conv2d_s8_wide__avx512_icl_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx512_get_buffer_size(const void *params);
 
 #endif

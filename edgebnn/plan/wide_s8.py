@@ -3,57 +3,97 @@ with s8 weights, and low-bit weights."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from edgebnn.plan.geometry import conv_dims, epilogue, params_bytes
 from edgebnn.plan.portable import conv_s8_params
 from edgebnn.plan.types import Candidate, Choice, Context, Params
 
-#: pixels that the convolution gathers at a time, and 16-bit products of a row
-PIXELS, ROW = 16, 32
-
-#: cycles a product, and cycles a requantised output
-PER_MAC = {"avx2": 0.06, "avx512": 0.03}
-PER_OUTPUT = 10.0
+#: pixels that the convolution gathers at a time
+PIXELS = 42
 
 
-def pack_conv(c: Context, layout: str) -> Params:
+@dataclass(frozen=True)
+class _Isa:
+    """Lanes of output channels, products that go to one at a time, and measured cycles of such a step."""
+
+    lanes: int
+    step: int
+    cycles: float
+
+
+ISAS = {"avx2": _Isa(8, 2, 0.6), "avx512": _Isa(16, 2, 0.6), "avx512_icl": _Isa(16, 4, 0.55)}
+
+
+def pack_conv(c: Context, layout: str, isa: _Isa) -> Params:
     """Fields of ebnn_conv_s8_wide_params_t."""
     plain = dict(conv_s8_params(c, layout))
-    weights = plain["weights"].reshape(plain["weights"].shape[0], -1)
-    row = -(-weights.shape[1] // ROW) * ROW
-    wide = np.zeros((-(-weights.shape[0] // 4) * 4, row), np.int16)
+    weights = plain["weights"].reshape(plain["weights"].shape[0], -1).astype(np.int64)
+    row = -(-weights.shape[1] // isa.step) * isa.step
+    channels = -(-weights.shape[0] // (2 * isa.lanes)) * 2 * isa.lanes
+    wide = np.zeros((channels, row), np.int64)
     wide[: weights.shape[0], : weights.shape[1]] = weights
-    return {**plain, "weights": wide, "row": row}
+    shape = (channels // (2 * isa.lanes), 2, isa.lanes, row // isa.step, isa.step)
+    laid = np.ascontiguousarray(wide.reshape(shape).transpose(0, 3, 1, 2, 4))
+    shift = plain["input_offset"] - (128 if isa.step == 4 else 0)
+    bias = np.zeros(channels, np.int64)
+    bias[: weights.shape[0]] = plain["bias"]
+    bias += shift * wide.sum(axis=1)
+    spare = (0, channels - weights.shape[0])
+    return {
+        **plain,
+        "weights": laid.astype("<i2").view(np.int8) if isa.step == 2 else laid.astype(np.int8),
+        "bias": bias.astype(np.int32),  # wraps as the sums do
+        "multiplier": np.pad(plain["multiplier"], spare),
+        "shift": np.pad(plain["shift"], spare),
+        "row": row,
+        "lanes": isa.lanes,
+        "step": isa.step,
+    }
 
 
-def _conv(c: Context, isa: str) -> list[Choice]:
+def _conv(c: Context, name: str) -> list[Choice] | str:
+    if (c.op.attrs["multiplier"] < 0).any():
+        return "takes multipliers of at least 0"
+    isa, out = ISAS[name], c.outputs[0]
     choices = []
     for layout in ("nhwc", "chw"):
-        params = pack_conv(c, layout)
-        cost = PER_MAC[isa] * c.outputs[0].elements * params["row"] + PER_OUTPUT * c.outputs[0].elements
+        params = pack_conv(c, layout, isa)
+        pairs = params["bias"].size // (2 * isa.lanes)
+        cost = out.pixels * pairs * (2 * isa.cycles * params["row"] / isa.step + 20.0)
+        cost += (0.2 * params["row"] + 20.0) * out.pixels
+        if layout == "chw":
+            cost += 3.0 * out.elements
         choices.append(
             Choice(
-                f"ebnn_conv2d_s8_wide__{isa}",
+                f"ebnn_conv2d_s8_wide__{name}",
                 ("nhwc",),
                 (layout,),
-                cost + 1.0 * c.outputs[0].pixels * params["row"],
+                cost,
                 lambda params=params: params,  # type: ignore[misc]
                 params_bytes(params),
-                2 * PIXELS * params["row"],
-                parts=max(c.outputs[0].pixels, -(-c.outputs[0].channels // 4)),
+                (4 // isa.step) * PIXELS * params["row"],
+                parts=max(out.pixels, -(-out.channels // (2 * isa.lanes))),
             )
         )
     return choices
 
 
-def _depthwise(c: Context, isa: str) -> list[Choice]:
+#: cycles of a depthwise output
+PER_OUTPUT = 2.5
+
+
+def _depthwise(c: Context, isa: str) -> list[Choice] | str:
+    if (c.op.attrs["multiplier"] < 0).any():
+        return "takes multipliers of at least 0"
     choices = []
     for layout in ("nhwc", "chw"):
         params = conv_s8_params(c, layout)
         taps = params["dims"]["kernel_h"] * params["dims"]["kernel_w"]
         repeats = params["dims"]["in_c"] != params["dims"]["out_c"]
-        cost = (2.0 if repeats else 0.5) * taps * c.outputs[0].elements + PER_OUTPUT * c.outputs[0].elements
+        cost = (2.0 if repeats else 0.25) * taps * c.outputs[0].elements + PER_OUTPUT * c.outputs[0].elements
         choices.append(
             Choice(
                 f"ebnn_depthwise_conv2d_s8_wide__{isa}",
@@ -69,11 +109,12 @@ def _depthwise(c: Context, isa: str) -> list[Choice]:
     return choices
 
 
-def _candidates(isa: str) -> tuple[Candidate, ...]:
-    return (
-        Candidate(f"s8 convolution {isa}", ("conv2d",), isa, lambda c: _conv(c, isa)),
-        Candidate(f"s8 depthwise {isa}", ("depthwise_conv2d",), isa, lambda c: _depthwise(c, isa)),
-    )
+def _conv_candidate(isa: str) -> Candidate:
+    return Candidate(f"s8 convolution {isa}", ("conv2d",), isa, lambda c: _conv(c, isa))
+
+
+def _depthwise_candidate(isa: str) -> Candidate:
+    return Candidate(f"s8 depthwise {isa}", ("depthwise_conv2d",), isa, lambda c: _depthwise(c, isa))
 
 
 def pack_low_bit(c: Context) -> Params:
@@ -125,5 +166,6 @@ def _low_bit(c: Context) -> list[Choice] | str:
 
 CANDIDATES = (
     Candidate("2-bit weights avx2", ("bconv2d",), "avx2", _low_bit),
-    *(candidate for isa in PER_MAC for candidate in _candidates(isa)),
+    *(_conv_candidate(isa) for isa in ISAS),
+    *(_depthwise_candidate(isa) for isa in ("avx2", "avx512")),
 )
