@@ -151,7 +151,16 @@ def test_budgets(fails, tiny_ebnn: Path, tmp_path: Path) -> None:  # type: ignor
     args = ("convert", tiny_ebnn, "--target", "cortex-m4", "-o", tmp_path / "out")
     for option, word in (("--flash", "flash"), ("--ram", "RAM")):
         err = fails(3, *args, option, "300")
-        assert f"bytes of {word}, the budget is 300" in err and "layer '" in err
+        assert f"bytes of {word}, the budget is 300" in err and "layer '" in err and "would help most" in err
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+def test_clock_of_a_conversion(fails, tiny_ebnn: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    args = ("convert", tiny_ebnn, "-o", tmp_path / "out", "--target")
+    for clock in ("fast", "0", "-5MHz", "80 bananas"):
+        assert "not a frequency" in fails(2, *args, "cortex-m4", f"--clock={clock}")
+    assert "no published cycle table" in fails(2, *args, "cortex-m7", "--clock", "80MHz")
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_name(fails, tiny_ebnn: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -29,6 +29,9 @@ from edgebnn.errors import UsageError
 )
 @click.option("--flash", type=click.IntRange(min=1), metavar="BYTES", help="Budget of weights and constants.")
 @click.option("--ram", type=click.IntRange(min=1), metavar="BYTES", help="Budget of the arena.")
+@click.option(
+    "--clock", metavar="HZ", help="Also print estimated milliseconds at this clock, for example 80MHz."
+)
 @threads_option
 @click.option("--name", metavar="IDENT", help="C name of the model; default: the model's own.")
 @json_option
@@ -39,11 +42,13 @@ def convert(
     optimize: str,
     flash: int | None,
     ram: int | None,
+    clock: str | None,
     threads: int,
     name: str | None,
     as_json: bool,
 ) -> None:
     """Convert MODEL to C for a target: NAME.c, NAME.h, NAME.ebnn and report.json in the output folder."""
+    from edgebnn.cli.convert_words import other_choice
     from edgebnn.converters import load_model
     from edgebnn.emit import emit
     from edgebnn.passes import lower
@@ -54,6 +59,17 @@ def convert(
         raise UsageError(f"--name '{name}' is not a C identifier", "use letters, digits and '_'")
     if threads > 1 and not target.hosted:
         raise UsageError(f"--threads {threads}: target {target.name} has no operating system", "leave it out")
+    hertz = None
+    if clock is not None:
+        from edgebnn.cli.estimate import clock_hz
+        from edgebnn.estimate import cost
+
+        hertz = clock_hz(clock)
+        if target.name not in cost.TABLES:
+            raise UsageError(
+                f"--clock: {target.name} has no published cycle table",
+                "leave it out, or choose a target of " + ", ".join(cost.TABLES),
+            )
     output_folder.check(output)
     graph = lower(load_model(model))
     if name is not None:
@@ -63,10 +79,13 @@ def convert(
         emit(planned, folder)
         path = folder / "report.json"
         report = json.loads(path.read_text(encoding="utf-8"))
-        if ram is not None:
-            # Kept because it decides the plan, which verify makes again; a flash budget shows in "optimize".
-            report["ram_budget"] = ram
-            path.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        # Kept because it decides the plan, which verify makes again; a flash budget shows in "optimize", too.
+        budgets = {"flash_budget": flash, "ram_budget": ram}
+        report |= {key: value for key, value in budgets.items() if value is not None}
+        report["other_choice"] = other_choice(planned, flash, ram)
+        if hertz is not None:
+            report["estimate"] = _estimate(folder, hertz)
+        path.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if as_json:
         emit_json(report)
     else:
@@ -74,8 +93,20 @@ def convert(
     say(f"wrote {output}")
 
 
+def _estimate(folder: Path, hertz: float) -> dict[str, Any]:
+    """One inference by the instruction-level estimator, without its tables."""
+    from edgebnn.estimate.model import estimate
+
+    found = estimate(folder).as_dict(hertz)
+    return {
+        key: found[key] for key in ("clock_hz", "cycles", "estimated_ms", "note", "source", "optimization")
+    }
+
+
 def _show(report: dict[str, Any]) -> None:
     from rich.table import Table
+
+    from edgebnn.cli import convert_words
 
     table = Table("layer", "kernel", "in/weights/out", "output", "MACs", "bytes", box=None, pad_edge=False)
     for column in table.columns[-2:]:
@@ -98,3 +129,12 @@ def _show(report: dict[str, Any]) -> None:
         f" {flash['constants']:,} = {flash['total']:,} bytes of flash, arena {report['arena']:,} bytes of RAM",
         soft_wrap=True,
     )
+    lines = [
+        *convert_words.slow_lines(report),
+        convert_words.choice_line(report),
+        convert_words.budget_line(report),
+        convert_words.time_line(report),
+    ]
+    for line in lines:
+        if line is not None:
+            out.print(line, soft_wrap=True)

@@ -38,6 +38,15 @@ def weight_dtype(step: Step) -> str | None:
     return "s8" if "weights" in step.op.attrs else None
 
 
+def slow_because(step: Step) -> str | None:
+    """Why the step runs on a plain portable kernel although the target has a faster one for its op; else None."""
+    symbol = step.kernel
+    fast_core = any(core in symbol for core in ("_lanes_", "_bits_"))
+    if not symbol.endswith("__portable") or fast_core or not step.rejected:
+        return None
+    return "; ".join(step.rejected)
+
+
 def report(plan: Plan) -> dict[str, Any]:
     """The report as JSON values; equal plans give equal reports."""
     layers: list[dict[str, Any]] = []
@@ -64,6 +73,7 @@ def report(plan: Plan) -> dict[str, Any]:
                 "scratch": step.scratch,
                 "estimated_cost": round(step.cost),
                 "not_used": list(step.rejected),
+                "slow_because": slow_because(step),
                 "alternatives": [dict(a) for a in step.alternatives],
             }
         )
