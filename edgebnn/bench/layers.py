@@ -32,6 +32,11 @@ class Layer:
         return self.h * self.w * self.in_c * self.out_c * self.kernel**2
 
     @property
+    def streaming(self) -> bool:
+        """Weights come from memory: calls take copies of them in turn that no cache holds together."""
+        return self.name.endswith("streaming")
+
+    @property
     def dense(self) -> bool:
         """A matrix product: what other libraries call a fully connected layer."""
         return self.name.startswith("dense")
@@ -52,11 +57,16 @@ BINARY = (
 )
 OTHERS = (
     Layer("3x3 28x28x128", 28, 28, 128, 128, 3, "binary", "u2"),
+    Layer("3x3 14x14x256", 14, 14, 256, 256, 3, "binary", "u2"),
+    Layer("3x3 7x7x512", 7, 7, 512, 512, 3, "binary", "u2"),
     Layer("3x3 28x28x128", 28, 28, 128, 128, 3, "ternary", "b1"),
+    Layer("3x3 14x14x256", 14, 14, 256, 256, 3, "ternary", "b1"),
+    Layer("3x3 7x7x512", 7, 7, 512, 512, 3, "ternary", "b1"),
     Layer("3x3 28x28x128", 28, 28, 128, 128, 3, "s8", "s8"),
     Layer("dense 1024 batch 1", 1, 1, 1024, 1024, 1, "s8", "s8"),
     Layer("dense 4096 batch 1", 1, 1, 4096, 4096, 1, "binary", "s8"),
     Layer("dense 4096 batch 1", 1, 1, 4096, 4096, 1, "ternary", "s8"),
+    Layer("dense 4096 batch 1, streaming", 1, 1, 4096, 4096, 1, "ternary", "s8"),
 )
 LAYERS = BINARY + OTHERS
 

@@ -44,13 +44,16 @@ def cap(isa: str) -> dict[str, str]:
 KERNEL = "edgebnn, kernel alone"
 
 
+def best_level(isa: str) -> str:
+    """The kernels' instruction set for a comparison in the class ``isa``, "avx2" or "avx512": the latter with whatever
+    extensions this processor has, as the peers use them too."""
+    names = ("avx512_icl", "avx512", "avx2")
+    return next((name for name in names if name.startswith(isa) and cpu.supports(name)), isa)
+
+
 def contenders(isa: str) -> list[Contender]:
-    """Ours and the peers, capped to ``isa``: "avx2", or "avx512" with whatever extensions this processor has (the peers
-    use them too)."""
-    levels = [
-        name for name in ("avx512_icl", "avx512", "avx2") if cpu.supports(name) and name.startswith(isa)
-    ]
-    env = {cpu.VARIABLE: levels[0] if levels else isa}
+    """Ours and the peers, capped to ``isa``: "avx2" or "avx512"."""
+    env = {cpu.VARIABLE: best_level(isa)}
     return [
         Contender(OURS, "edgebnn", env),
         Contender(KERNEL, "edgebnn-kernel", env),

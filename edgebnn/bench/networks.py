@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebnn.bench.measure import OURS, Contender, Process, Timing, ratio, time_request
+from edgebnn.bench.measure import OURS, Contender, Process, Timing, best_level, ratio, time_request
+from edgebnn.targets import cpu
 
 _VECTOR = {"scale": 1 / 32, "zero_point": 0}
 #: architecture descriptions by the name of their row
@@ -40,7 +41,7 @@ def write(name: str, folder: Path) -> Path:
 def contenders(isa: str, cap: Mapping[str, str]) -> list[Contender]:
     """Ours, and PyTorch capped to ``isa``."""
     return [
-        Contender(OURS, "edgebnn-network", {"EDGEBNN_ISA": isa}),
+        Contender(OURS, "edgebnn-network", {cpu.VARIABLE: best_level(isa)}),
         Contender("PyTorch fp32", "torch-network", cap),
     ]
 

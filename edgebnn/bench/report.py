@@ -44,6 +44,11 @@ def _us(timing: Timing) -> float:
     return round(timing.median, 2)
 
 
+def weight_bytes(layer: Layer) -> int:
+    """Bytes of the weights as our kernels of streaming layers store them: 2 bits, or 8."""
+    return layer.in_c * layer.out_c * layer.kernel**2 * (8 if layer.weights == "s8" else 2) // 8
+
+
 def result(layer: Layer, isa: str, timings: Mapping[str, Timing]) -> dict[str, Any]:
     """One entry of "results". us: the whole layer, NHWC to NHWC; kernel_us: its kernel alone, tensors in the layouts
     that it wants; ratios: peer / ours over the rounds, median and quartiles."""
@@ -72,6 +77,7 @@ def result(layer: Layer, isa: str, timings: Mapping[str, Timing]) -> dict[str, A
         "us": _us(ours),
         "kernel_us": _us(kernel),
         "mac_per_s": round(layer.macs / ours.median * 1e6),
+        **({"weight_bytes_per_s": round(weight_bytes(layer) / ours.median * 1e6)} if layer.streaming else {}),
         "kernel": kernel.about["kernels"][0],
         "kernels": ours.about["kernels"],
         "peers": peers,
@@ -79,14 +85,18 @@ def result(layer: Layer, isa: str, timings: Mapping[str, Timing]) -> dict[str, A
 
 
 def document(
-    results: Sequence[Mapping[str, Any]], isas: Iterable[str], versions: Mapping[str, str]
+    results: Sequence[Mapping[str, Any]],
+    isas: Iterable[str],
+    versions: Mapping[str, str],
+    bandwidth: float | None = None,
 ) -> dict[str, Any]:
-    """The whole report."""
+    """The whole report. ``bandwidth``: bytes a second that one thread reads from memory, where it was measured."""
     return {
         "cpu": cpu_name(),
         "isa": list(isas),
         "versions": dict(versions),
         "missing": missing_peers(),
+        **({} if bandwidth is None else {"read_bytes_per_s": round(bandwidth)}),
         "results": list(results),
     }
 
@@ -116,7 +126,9 @@ def markdown(report: Mapping[str, Any], command: str) -> str:
         "One thread. Times are processor time of each contender's process in microseconds, medians over rounds that "
         "take the contenders in turn. Ratios are peer time / our time in the same round: median [quartiles]. "
         '"layer" goes from NHWC to NHWC with every change of layout; "kernel" is the kernel alone, as it runs between '
-        "layers that share its layout. Peers are capped to the same instruction set.",
+        "layers that share its layout. Peers are capped to the same instruction set. One thread reads "
+        f"{report['read_bytes_per_s'] / 1e9:.1f} GB/s from memory; streaming layers take copies of their weights in "
+        "turn that no cache holds together, and the share of that speed stands beside them.",
         "",
     ]
     for isa in report["isa"]:
@@ -125,13 +137,13 @@ def markdown(report: Mapping[str, Any], command: str) -> str:
         lines += [f"## {isa}", ""]
         lines.append("| layer | precision | layer us | kernel us | GMAC/s | " + " | ".join(names) + " |")
         lines.append("|---|---|---:|---:|---:|" + "---|" * len(names))
-        lines += [_row(r, names) for r in rows]
+        lines += [_row(r, names, report.get("read_bytes_per_s", 0)) for r in rows]
         lines.append("")
     lines += ["Not measured:", *(f"- {m}" for m in report["missing"]), ""]
     return "\n".join(lines)
 
 
-def _row(r: Mapping[str, Any], names: Sequence[str]) -> str:
+def _row(r: Mapping[str, Any], names: Sequence[str], bandwidth: float) -> str:
     if "error" in r:
         return (
             f"| {r['shape']} | {r['precision']} | {r['error']} | | | " + " | ".join("" for _ in names) + " |"
@@ -147,4 +159,6 @@ def _row(r: Mapping[str, Any], names: Sequence[str]) -> str:
         else:
             cells.append(p.get("error", ""))
     head = f"{r['us']:.1f} | {r['kernel_us']:.1f} | {r['mac_per_s'] / 1e9:.0f}"
+    if "weight_bytes_per_s" in r:
+        head += f" ({r['weight_bytes_per_s'] / bandwidth:.0%} of memory)"
     return f"| {r['shape']} | {r['precision']} | {head} | " + " | ".join(cells) + " |"

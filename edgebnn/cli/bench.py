@@ -33,6 +33,7 @@ def bench(
     import json
 
     from edgebnn.bench import layers, measure, report
+    from edgebnn.bench.bandwidth import read_bandwidth
     from edgebnn.targets import cpu
 
     present = [isa for isa in ("avx2", "avx512") if cpu.supports(isa)]
@@ -64,7 +65,7 @@ def bench(
         finally:
             for process in processes:
                 process.close()
-    document = report.document(results, isas or present, versions)
+    document = report.document(results, isas or present, versions, read_bandwidth())
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         options = "".join(f" --isa {isa}" for isa in isas) + (f" --layers '{pattern}'" if pattern else "")
