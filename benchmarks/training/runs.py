@@ -40,6 +40,7 @@ MODELS = (
     Model("teacher-w1a4", "teacher", ("--bits", "4", *_ALONE), False, (1,)),
     Model("teacher-int8", "teacher", ("--weight", "int8", "--bits", "8", *_ALONE), False, (2,)),
     Model("kws1d-64-w1a2", "flagship; ladder", _binary(64, "2")),
+    Model("kws1d-64s3-w1a2", "flagship, stem of 3 frames", _binary(64, "2", "--stem-kernel", "3")),
     Model("dscnn-fp32", "reference", _reference("dscnn"), deployed=False),
     Model("kws1d-48-w1a2", "tiny", _binary(48, "2", "--stem-kernel", "3")),
     Model("kws1d-64-int8", "INT8 control; ladder", _int8(64)),
