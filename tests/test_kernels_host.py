@@ -2,7 +2,8 @@
 
 Kernels come from the host's kernel table, cases from the random layers and the planner's candidates: a new kernel is
 tested as soon as it is in kernels.def and has a candidate. Each call runs twice, with different bytes around and in
-its outputs and scratch, so that a result that depends on memory outside the inputs differs.
+its outputs and scratch, so that a result that depends on memory outside the inputs differs. The scratch that the
+planner gives must be what the kernel's *_get_buffer_size asks for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kernels_emulated.blob import KernelCall
 from kernels_emulated.layers import LAYERS, check
 from models.layers import EXTRA
 
-from edgebnn import targets
+from edgebnn import csrc, targets
 from edgebnn.host.runtime import fill_struct, kernel_table, library
 from edgebnn.ir import Graph
 from edgebnn.plan.kernels import kernels
@@ -58,9 +59,12 @@ class Guarded:
 
 def run(call: KernelCall, fill: int) -> str | None:
     """None, or what is wrong with the kernel's result."""
-    ffi, _ = library()
+    ffi, lib = library()
     keep: list[object] = []
     params = fill_struct(ffi, call.struct, call.params, keep)
+    asks = getattr(lib, f"{call.kernel}_get_buffer_size", lambda params: 0)(params)
+    if asks != call.scratch:
+        return f"asks for {asks} bytes of scratch, the planner gives {call.scratch}"
     inputs = [Guarded(data, fill) for data in call.inputs]
     outputs = [Guarded(bytes([fill]) * len(data), fill) for data in call.outputs]
     scratch = Guarded(bytes([fill]) * call.scratch, fill)
@@ -130,6 +134,17 @@ def test_the_check_notices_wrong_bytes_and_sizes() -> None:
     assert run(bad, 0) == f"output 0 differs in 1 of {len(flipped)} bytes"
     short = KernelCall("", call.kernel, call.struct, call.params, call.inputs, [call.outputs[0][:-1]], 0)
     assert run(short, 0xA5) == "wrote outside its buffers"
+    greedy = KernelCall("", call.kernel, call.struct, call.params, call.inputs, call.outputs, 4)
+    assert run(greedy, 0) == "asks for 0 bytes of scratch, the planner gives 4"
+
+
+def test_kernels_with_scratch_say_how_much() -> None:
+    """The C functions are there to be compared, for every kernel of the table that headers declare one for."""
+    _, lib = library()
+    text = "".join(h.read_text() for h in (csrc.kernels_dir() / "include").glob("*.h"))
+    declared = [symbol for symbol in TABLE if f"{symbol}_get_buffer_size(" in text]
+    assert len(declared) >= 15
+    assert all(hasattr(lib, f"{symbol}_get_buffer_size") for symbol in declared)
 
 
 def test_every_portable_kernel_is_in_the_table() -> None:
