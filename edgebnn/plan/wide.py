@@ -127,7 +127,7 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
         conv_dims(c.op, source, out),
         epilogue(c),
         packed_lanes or lanes,
-        20 if isa != "avx512_icl" else 3 if bits == 2 else 7,
+        20 if isa != "avx512_icl" else 4 if bits == 2 else 7,
     )
     vectors = -(-out.channels // 32) * 32 // lanes
     words = c.op.attrs["weights"][0, ..., 0].size * -(-source.channels // 32) * bits

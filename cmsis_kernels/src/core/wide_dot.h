@@ -132,7 +132,7 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, size_t stride, co
 
 /* Pixels of a tile: two-bit codes are two rows of words a pixel. */
 static EBNN_DOT_INLINE uint32_t ebnn_dot_pixels(const uint32_t bits) {
-    return bits == 2u && EBNN_DOT_PIXELS > 1u ? EBNN_DOT_PIXELS / 2u : EBNN_DOT_PIXELS;
+    return bits == 2u ? (EBNN_DOT_PIXELS + 1u) / 2u : EBNN_DOT_PIXELS;
 }
 
 /* The same for codes of several bits, x: [pixel][bit][words]: each bit counts twice the one below. `bits` is
