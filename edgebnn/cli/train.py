@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,20 @@ def train() -> None:
 )
 @click.option("--weight-decay", type=click.FloatRange(0), default=3e-4, show_default=True)
 @click.option(
+    "--adversarial",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Largest change, in int8 steps, of inputs moved to where the loss is higher.",
+)
+@click.option(
+    "--feature-loss",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Weight of the difference between the teachers' and the network's features.",
+)
+@click.option(
     "--noise", type=click.FloatRange(0), default=0.0, show_default=True, help="Of the inputs, in int8 steps."
 )
 @click.option(
@@ -143,6 +158,8 @@ def kws(
     epochs: int,
     mixup: float,
     weight_decay: float,
+    adversarial: float,
+    feature_loss: float,
     noise: float,
     distill: float,
     temperature: float,
@@ -197,6 +214,8 @@ def kws(
             temperature=temperature,
             mixup=mixup,
             noise=noise,
+            adversarial=adversarial,
+            features=feature_loss if learn_from else 0.0,
             weight_decay=weight_decay,
         )
         network, metrics = fit_recipe(
@@ -234,6 +253,13 @@ def kws(
     help="plain, two-stage (activations, then weights) or progressive (FP32, INT8, INT4, ternary, then --weight).",
 )
 @click.option("--epochs", type=click.IntRange(1), default=12, show_default=True)
+@click.option(
+    "--adversarial",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Largest change, in int8 steps, of inputs moved to where the loss is higher.",
+)
 @click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-3, show_default=True, help="Peak.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -256,6 +282,7 @@ def digits(
     act: str,
     recipe: str,
     epochs: int,
+    adversarial: float,
     batch_size: int,
     lr: float,
     seed: int,
@@ -278,13 +305,34 @@ def digits(
     arch = apply_policy(read_arch(arch_file) if arch_file else arch, layer)
     arch = build(arch).arch  # complete; refuses bad names before any work is done
     features = load_digits()
-    config = TrainConfig.plain(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    config = TrainConfig.plain(
+        epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, adversarial=adversarial
+    )
     with distributed.session(), _Progress() as progress:
         network, metrics = fit_recipe(
             recipe, build, arch, features, config, out, resume=resume, observer=progress, log=log
         )
         if distributed.writes():
             _report(network, out, metrics, as_json)
+
+
+@train.command(epilog="Example: edgebnn train curves run.jsonl --out curves.svg")
+@click.argument("log", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="SVG file to write.")
+def curves(log: Path, out: Path) -> None:
+    """Draw loss and validation accuracy by epoch from LOG, which --log of a training wrote."""
+    from edgebnn.report import plots
+
+    epochs: list[dict[str, float]] = []
+    try:
+        for line in log.read_text(encoding="utf-8").splitlines():
+            epochs.append({key: float(json.loads(line)[key]) for key in ("epoch", "loss", "val_accuracy")})
+    except OSError as error:
+        raise UsageError(f"{log}: cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{log}: line {len(epochs) + 1} is no epoch of a training log") from None
+    plots.curves(epochs, out)
+    say(f"wrote {out}")
 
 
 def _check_out(out: Path) -> None:

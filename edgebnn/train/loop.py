@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgebnn.errors import ModelError, UsageError
 from edgebnn.train import distributed
+from edgebnn.train.extras import Features, attacked, similarity_loss
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
@@ -37,7 +38,9 @@ class TrainConfig:
     logits of the label loss (logit adjustment, Menon et al. 2021), so that rare classes are not drowned
     by frequent ones. ``max_shift`` and ``mask`` are in frames; ``mixup`` is the largest share of a second
     clip mixed in. ``weight_decay`` acts on all weights but the latent ones of binary layers. ``noise`` is the
-    standard deviation of Gaussian noise added to the inputs, in steps of their int8 grid.
+    standard deviation of Gaussian noise added to the inputs, in steps of their int8 grid; ``adversarial``
+    the largest change, in such steps, of inputs that are moved to where the loss is higher; ``features`` the
+    weight of the teachers' feature loss (``edgebnn.train.extras``).
     """
 
     epochs: int = 60
@@ -54,6 +57,8 @@ class TrainConfig:
     weight_decay: float = 3e-4
     label_smoothing: float = 0.0
     noise: float = 0.0
+    adversarial: float = 0.0
+    features: float = 0.0
 
     def __post_init__(self) -> None:
         ok = (
@@ -70,6 +75,8 @@ class TrainConfig:
             and self.weight_decay >= 0
             and 0 <= self.label_smoothing < 1
             and self.noise >= 0
+            and self.adversarial >= 0
+            and self.features >= 0
         )
         if not ok:
             raise UsageError(f"training parameters out of range: {self}")
@@ -148,8 +155,9 @@ class Trainer:
                     f"the teacher has {classes} classes and inputs {inputs}, not those of this task",
                     hint="give a checkpoint trained on the same data",
                 )
+        self.features = [Features(n) for n in (network, *self.teachers)] if config.features else []
         self.cache: TargetCache | None = None
-        if teacher_cache is not None and self.teachers:
+        if config.features == 0 and teacher_cache is not None and self.teachers:
             self.cache = TargetCache(teacher_cache, self.teachers, config, self.x, self.y)
         groups = _parameter_groups(network, config.weight_decay)
         self.optimizer = torch.optim.Adam(groups, lr=config.lr, fused=True)
@@ -183,7 +191,7 @@ class Trainer:
         """
         try:
             before, now = state["config"], asdict(self.config)
-            changed = [key for key in now if before.get(key) != now[key]]
+            changed = [key for key in now if before.get(key, 0.0) != now[key]]
             if changed:
                 key = changed[0]
                 raise UsageError(
@@ -269,6 +277,9 @@ class Trainer:
         if self.config.noise > 0:
             size = self.config.noise * self.network.input.scale
             real = real + size * torch.randn(real.shape, generator=self.generator)
+        if self.config.adversarial > 0:
+            size = self.config.adversarial * self.network.input.scale
+            real = attacked(lambda z: self._label_loss(self.network(z), y), real, size, self.generator)
         logits = self.parallel(real)
         loss = (1 - share) * self._label_loss(logits, y)
         if share > 0:
@@ -277,6 +288,12 @@ class Trainer:
             answer = self.cache.target(step, real) if self.cache else target(self.teachers, real)
             soft = distillation_loss(logits, answer, self.config.temperature)
             loss = (1 - self.config.distill) * loss + self.config.distill * soft
+        if self.features and self.teachers:
+            mine, *theirs = (noted.value for noted in self.features)
+            assert mine is not None
+            for value in theirs:
+                assert value is not None
+                loss = loss + self.config.features / len(theirs) * similarity_loss(mine, value)
         return loss
 
     def _label_loss(self, logits: Tensor, y: Tensor) -> Tensor:

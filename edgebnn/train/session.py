@@ -61,7 +61,7 @@ def fit(
     run = run_file(out)
     trainer = Trainer(network, features, config, teachers, teacher_cache)
     if resume:
-        _resume(trainer, run)
+        _resume(trainer, run, features.names)
     checkpoint = Checkpoint(network, features.names, frontend)
 
     distributed.wait()  # all have read what to resume from
@@ -111,7 +111,7 @@ def _append(log: Path, document: dict[str, Any]) -> None:
         raise UsageError(f"{log}: cannot be written ({error.strerror})") from None
 
 
-def _resume(trainer: Trainer, run: Path) -> None:
+def _resume(trainer: Trainer, run: Path, names: list[str]) -> None:
     if not run.is_file():
         raise UsageError(f"{run}: no such file, nothing to resume", hint="start without --resume")
     stored = read(run)
@@ -121,6 +121,12 @@ def _resume(trainer: Trainer, run: Path) -> None:
         raise UsageError(
             f"cannot resume: {key} was {before.get(key)!r}, is now {now.get(key)!r}",
             hint="resume with the same options, or start again without --resume",
+        )
+    if stored["labels"] != names:
+        raise UsageError(
+            f"cannot resume: {run} has {len(stored['labels'])} classes ({', '.join(stored['labels'][:4])} ...), the"
+            f" data {len(names)} ({', '.join(names[:4])} ...)",
+            hint="resume with the same data",
         )
     if not isinstance(stored.get("training"), dict):
         raise ModelError(f"{run}: holds no training state", hint="start again without --resume")
