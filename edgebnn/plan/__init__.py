@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 
 from edgebnn.errors import ModelError
-from edgebnn.ir import Graph, Op, verify
+from edgebnn.ir import Graph, Op, TensorType, verify
 from edgebnn.ir.file import dumps
 from edgebnn.plan.arena import Buffer, plan_arena
 from edgebnn.plan.candidates import CANDIDATES
@@ -29,10 +30,37 @@ LEAST_DIVIDED = 30_000.0
 Filter = Callable[[str, Choice], bool]
 
 
-def _propose(graph: Graph, op: Op, target: Target, optimize: str) -> tuple[list[Choice], list[str]]:
-    """The choices for one op, and the reasons of the candidates that have none."""
-    inputs = tuple(graph.tensors[n] for n in op.inputs)
-    outputs = tuple(graph.tensors[n] for n in op.outputs)
+class Proposals:
+    """The choices for ops of one graph and its fused forms, each asked for once: candidates pack weights to find costs.
+
+    Calling it with (graph, op) gives the choices and the reasons of the candidates that have none.
+    """
+
+    def __init__(self, target: Target, optimize: str) -> None:
+        self._target, self._optimize = target, optimize
+        # the op is kept too, so that its id is not given to another one
+        self._known: dict[tuple[object, ...], tuple[Op, tuple[list[Choice], list[str]]]] = {}
+
+    def __call__(self, graph: Graph, op: Op) -> tuple[list[Choice], list[str]]:
+        inputs = tuple(graph.tensors[n] for n in op.inputs)
+        outputs = tuple(graph.tensors[n] for n in op.outputs)
+        key = (id(op), inputs, outputs)
+        if key not in self._known:
+            self._known[key] = (op, _propose(op, inputs, outputs, self._target, self._optimize))
+        return self._known[key][1]
+
+    def least(self, graph: Graph, op: Op) -> float:
+        """The cost of the cheapest choice."""
+        return min((choice.cost for choice in self(graph, op)[0]), default=math.inf)
+
+
+def _propose(
+    op: Op,
+    inputs: tuple[TensorType, ...],
+    outputs: tuple[TensorType, ...],
+    target: Target,
+    optimize: str,
+) -> tuple[list[Choice], list[str]]:
     context = Context(op, inputs, outputs, target, optimize)
     choices: list[Choice] = []
     rejected: list[str] = []
@@ -49,13 +77,19 @@ def _propose(graph: Graph, op: Op, target: Target, optimize: str) -> tuple[list[
 
 
 def _plan_graph(
-    source: Graph, graph: Graph, target: Target, optimize: str, keep: Filter, threads: int = 1
+    source: Graph,
+    graph: Graph,
+    target: Target,
+    optimize: str,
+    keep: Filter,
+    threads: int,
+    propose: Proposals,
 ) -> tuple[float, Plan]:
     """(cost, plan) of ``graph`` as it is."""
     options: list[list[Choice]] = []
     reasons: list[list[str]] = []
     for op in graph.ops:
-        choices, rejected = _propose(graph, op, target, optimize)
+        choices, rejected = propose(graph, op)
         if not choices:
             why = "; ".join(rejected) or "no kernel of this target takes it"
             raise ModelError(f"{graph.name}: layer {op.name!r} ({op.type}): {why}", f"target {target.name}")
@@ -99,17 +133,29 @@ def _plan_graph(
 
 
 def _best(graph: Graph, target: Target, optimize: str, keep: Filter, threads: int) -> Plan:
-    """The cheaper of the plans with and without fused quantisers."""
+    """The cheapest of the plans without fused quantisers, with all that a kernel takes, and with those that make their
+    layer cheaper by itself."""
+
+    propose = Proposals(target, optimize)
+
+    def pays(candidate: Graph, op: Op) -> bool:
+        conv = next(o for o in graph.ops if o.name == op.name)
+        quantize = graph.producer(op.outputs[1])
+        assert quantize is not None
+        return propose.least(candidate, op) < propose.least(graph, conv) + propose.least(graph, quantize)
 
     def takes(candidate: Graph, op: Op) -> bool:
-        return bool(_propose(candidate, op, target, optimize)[0])
+        return bool(propose(candidate, op)[0])
 
-    cost, plain = _plan_graph(graph, graph, target, optimize, keep, threads)
+    cost, plain = _plan_graph(graph, graph, target, optimize, keep, threads, propose)
     fused_graph = fuse_quantize(graph, takes)
     if fused_graph is graph:
         return plain
-    fused_cost, fused = _plan_graph(graph, fused_graph, target, optimize, keep, threads)
-    return fused if fused_cost < cost else plain
+    plans = [(cost, plain), _plan_graph(graph, fused_graph, target, optimize, keep, threads, propose)]
+    partly = fuse_quantize(graph, pays) if target.hosted else graph  # measured on hosts only
+    if partly is not graph and len(partly.ops) != len(fused_graph.ops):
+        plans.append(_plan_graph(graph, partly, target, optimize, keep, threads, propose))
+    return min(plans, key=lambda found: found[0])[1]
 
 
 def _under(scratch: int, keep: Filter) -> Filter:
