@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
 from benchmarks.training import __main__ as program
-from benchmarks.training import pareto, runs, table, train
+from benchmarks.training import pareto, runs, table, train, versus
 
 HERE = Path(program.__file__).resolve().parent
 
@@ -67,6 +67,25 @@ def test_a_run_by_another_command_does_not_count(tmp_path: Path) -> None:
 
 def test_front_keeps_what_nothing_cheaper_beats() -> None:
     assert pareto.front([(2, 5), (1, 4), (3, 5), (1, 3), (4, 6)]) == [(1, 4), (2, 5), (4, 6)]
+
+
+def test_cost_of_the_control_at_an_accuracy() -> None:
+    points = [(100.0, 80.0), (400.0, 90.0), (500.0, 85.0)]
+    assert versus.at_accuracy(points, 85) == pytest.approx(200)
+    assert versus.at_accuracy(points, 70) == 100
+    assert versus.at_accuracy(points, 91) is None
+    rows = {
+        f"kws1d-{name}": {"val": [accuracy], "bytes": cost, "cycles": cost}
+        for name, accuracy, cost in (
+            ("24-int8", 80, 100),
+            ("64-int8", 90, 400),
+            ("a", 85, 50),
+            ("b", 75, 120),
+        )
+    }
+    lines = versus.section(rows)
+    assert "| kws1d-a | 85.00 | 50 | 200 | 0.25 | 50 | 200 | 0.25 | - |" in lines
+    assert "| kws1d-b | < 75.00 | 120 | 100 | 1.20 | 120 | 100 | 1.20 | bytes, cycles |" in lines
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

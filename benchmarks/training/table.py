@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.training import versus
 from benchmarks.training.runs import MODELS, Model, seeds_of
 from benchmarks.training.train import command, result
 from edgebnn.estimate import cost
@@ -28,6 +29,8 @@ one accuracy, from the number of clips, is 1.2 points; "error" is the standard e
 - CPU min: training of one seed on one thread, mean. Students of the same seed share their teachers' answers; the first
   of them bears the time for these.
 - differ: validation clips that the converted integer model puts in another class than the trained network (first seed).
+  Their two best logits are equal or one code apart in one of the two: the 16-bit multipliers of the quantisers and
+  behind the binary convolutions move some codes by one (DESIGN.md).
 """
 
 
@@ -95,6 +98,7 @@ def markdown(table: dict[str, dict[str, Any]], seeds: int) -> str:
     absent = [model.name for model in MODELS if model.name not in table]
     if absent:
         lines += ["", f"Not trained yet: {', '.join(absent)}."]
+    lines += versus.section(table)
     lines += ["", "## Commands", ""]
     lines += [f"    {entry['command']}" for entry in table.values()]
     return "\n".join(lines) + "\n"
