@@ -14,6 +14,7 @@ import numpy as np
 
 from edgebnn.host.cdefs import cdef
 from edgebnn.host.runtime import fill_struct
+from edgebnn.plan.kernels import kernels
 from edgebnn.plan.pack_planes import Packed
 
 ROOT = Path(__file__).resolve().parents[1] / "cmsis_kernels"
@@ -22,9 +23,10 @@ GUARD = 64
 
 
 KERNELS = tuple(
-    f"ebnn_{form}__{isa}"
-    for form in ("bconv2d_lanes", "bconv2d_bits", "bdense_bits")
-    for isa in ("portable", "cortex_m4")
+    k.symbol
+    for k in kernels().values()
+    if k.isa in ("portable", "cortex_m4")
+    and k.struct in ("ebnn_bconv_lanes_params_t", "ebnn_bconv_bits_params_t", "ebnn_bdense_bits_params_t")
 )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from planes_util import Layer, library, nibbles, random_layer, reference, run_kernel, unpack_nibbles
 
-from edgebnn.plan.pack_lanes import pack_lanes
+from edgebnn.plan.pack_lanes import pack_lanes, tuned_kernel
 from edgebnn.plan.pack_planes import Packed
 
-KERNELS = ("ebnn_bconv2d_lanes__portable", "ebnn_bconv2d_lanes__cortex_m4")
+ISAS = ("portable", "cortex_m4")
 
 
 def _following(rng: np.random.Generator, channels: int) -> tuple[dict[str, Any], Any]:
@@ -30,7 +30,7 @@ def _following(rng: np.random.Generator, channels: int) -> tuple[dict[str, Any],
 
 
 def check(
-    kernel: str, layer: Layer, rng: np.random.Generator, lists: str, budget: int | None, fuse: bool
+    isa: str, layer: Layer, rng: np.random.Generator, lists: str, budget: int | None, fuse: bool, small: bool = False
 ) -> None:
     following, quantise = _following(rng, layer.out_c) if fuse and layer.out == "s8" else (None, None)
     packed = pack_lanes(
@@ -43,9 +43,12 @@ def check(
         lists,
         budget,
         following,
-        apart=kernel.endswith("cortex_m4"),
+        tuned=isa == "cortex_m4",
     )
     assert isinstance(packed, Packed), packed
+    kernel = "ebnn_bconv2d_lanes__portable"
+    if isa == "cortex_m4":
+        kernel = tuned_kernel(packed.params, small)
     _, want = reference(layer)
     pixels = layer.dims["out_h"] * layer.dims["out_w"]
     words = -(-pixels // 8)
@@ -70,25 +73,25 @@ def check(
         np.testing.assert_array_equal(q, quantise(want.reshape(pixels, -1)).T)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("seed", range(120))
-def test_random_layers(kernel: str, seed: int) -> None:
+def test_random_layers(isa: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     layer = random_layer(rng)
     k = layer.codes[0].size
-    budget: Sequence[int | None] = (None, 8 * k * 2, 8 * k * 6)
-    check(kernel, layer, rng, ("flash", "ram")[seed % 2], budget[seed % 3], fuse=seed % 5 < 2)
+    budget: Sequence[int | None] = (None, 8 * (k + 1) * 2, 8 * (k + 1) * 6)
+    check(isa, layer, rng, ("flash", "ram")[seed % 2], budget[seed % 3], seed % 5 < 2, seed % 7 < 3)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("bias", [0.0, 0.03, 0.3, 0.97, 1.0])
-def test_skewed_weights(kernel: str, bias: float) -> None:
+def test_skewed_weights(isa: str, bias: float) -> None:
     """Nearly constant weights put all elements into one class; sums must not overflow."""
     rng = np.random.default_rng(int(bias * 100))
     for dtype in ("b1", "u2", "u4"):
         layer = random_layer(rng, dtype=dtype, in_c=70, kernel=(3, 3), size=(4, 5), plus=bias)
-        check(kernel, layer, rng, "flash", None, fuse=True)
-        check(kernel, layer, rng, "ram", None, fuse=True)
+        check(isa, layer, rng, "flash", None, fuse=True)
+        check(isa, layer, rng, "ram", None, fuse=True)
 
 
 def test_library_builds_without_warnings() -> None:

@@ -19,43 +19,45 @@
 
 /* Low-bit convolution in integer lanes: b1 or u2..u4 input stored as EBNN_NIBBLES, output s8 or s32 EBNN_CHW,
  * or b1 EBNN_NIBBLES. Codes of a b1 input are 2 * bit when code_shift is 1: then code 1 stands for 0, and
- * padding with it is exact zero padding. Per group of output channels and chunk of k (element k = tap * in_c
- * + channel): counts[16]: entries of class 0..7, negative then positive; lists: the k of those entries in
- * that order. Pattern bit i of k in group g is 1 where the sign of channel 4 * g + i is positive. Its class j
- * has bit i - 1 set where the sign of channel i equals that of channel 0; positive where channel 0 is.
- * Ternary and two-plane weights are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two
- * output channels; ternary elements with both weights 0 (patterns 5 and 10) are in no class. Unused channels
- * of the last group have weights of any value. With D = sum over k of w * code, padding included: t = D *
- * mul[c] + add[c], u = D * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset
- *   and scale); out as in ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c] + add[c].
- * next_bits > 0: the s8 output y is also quantised for the next layer,
- *   q = clamp((y * next_mul[c] + next_add[c]) >> next_shift, 0, 2^next_bits - 1), EBNN_NIBBLES, to out2. */
+ * padding with it is exact zero padding. The elements k = tap * in_c + channel of a group of output channels
+ * are cut into chunks of 8 * ceil(ceil(K / 8) / chunks). Each chunk is 16 runs of entries: class 0..7,
+ * negative then positive. A run is filled up to a multiple of 5 entries with a plane of zeros, k = K;
+ * its units are its entries / 5. Stored lists may hold an element as three others of the same sum. Pattern
+ * bit i of k in group g is 1 where the sign of channel 4 * g + i is positive. Its class j has bit i - 1 set
+ * where the sign of channel i equals that of channel 0; positive where channel 0 is. Ternary and two-plane
+ * weights are pairs of signs (w = (s0 + s1) / 2, w = 2 * s0 + s1), so a group is two output channels; ternary
+ * elements with both weights 0 (patterns 5 and 10) are in no class. Unused channels of the last group have
+ * weights of any value. With D = sum over k of w * code, padding included: t = D * mul[c] + add[c], u = D *
+ * mul2[c] + add2[c] where combine asks for it (the packer folds the code's offset and scale); out as in
+ * ebnn_epilogue_t, except b1: bit = t < 0, and s32: D * mul[c]
+ * + add[c]. next_bits > 0: the s8 output y is also quantised for the next layer, q = clamp((y * next_mul[c] +
+ * next_add[c]) >> next_shift, 0, 2^next_bits - 1), EBNN_NIBBLES, to out2. The s8 output may be stored over
+ * the residual. */
 typedef struct {
     ebnn_conv_dims_t dims;
-    const uint16_t
-        *lists; /* byte offsets of planes in the block buffer, or NULL: built at run time from codes */
-    const uint32_t *codes;   /* [group][ceil(K / 8)] patterns, 4 bits an element, LSB first, or NULL */
-    const uint8_t *counts;   /* [group][chunk][16] */
-    const int16_t *mul;      /* [out_c] */
-    const int32_t *add;      /* [out_c] */
-    const int16_t *mul2;     /* [out_c] or NULL */
-    const int32_t *add2;     /* [out_c] or NULL */
+    const uint16_t *lists; /* entries of all groups: byte offsets of planes in the block buffer; or NULL:
+                              built at run time from codes */
+    const uint32_t *codes; /* [group][ceil(K / 8)] patterns, 4 bits an element, LSB first, or NULL */
+    const uint8_t *counts; /* [group]{chunks, where the field chunks is not 1}[chunk][8] of a class: units of
+                              its negative run, plus 16 * units of its positive run */
+    const int16_t *mul;    /* [out_c] */
+    const int32_t *add;    /* [out_c] */
+    const int16_t *mul2;   /* [out_c] or NULL */
+    const int32_t *add2;   /* [out_c] or NULL */
     const int16_t *next_mul; /* [out_c] or NULL */
     const int32_t *next_add; /* [out_c] or NULL */
     int32_t act_min, act_max;
-    uint16_t groups;  /* ceil(out_c / 4), or ceil(out_c / 2) for ternary and two-plane weights */
-    uint16_t chunks;  /* the elements are cut into runs of chunk_k so that no class sum overflows its field */
-    uint16_t chunk_k; /* multiple of 8 */
-    uint16_t list_size;   /* most entries of any group and chunk */
+    uint16_t groups;      /* ceil(out_c / 4), or ceil(out_c / 2) for ternary and two-plane weights */
+    uint16_t chunks;      /* 1, or the most of any group: no class sum of a chunk overflows its field */
+    uint16_t list_size;   /* entries of the longest list of a group, and those in no class */
     uint16_t block_words; /* words (8 pixels) of the output worked on at a time; even */
     uint8_t weight_kind;  /* as in ebnn_bconv_params_t: 1 binary, 2 ternary, 3 two-plane */
     uint8_t field_bits;   /* 4 or 8 */
     uint8_t code_max;     /* largest code: 1..15 */
     uint8_t code_shift;   /* 0 or 1 */
     uint8_t pad_code;
-    uint8_t fast;    /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof) */
-    uint8_t apart;   /* 1: fast, one chunk, 4-bit fields, codes up to 3; positive and negative entries of a
-                        class   are summed apart, at most 85 of each (Cortex-M4 kernel only) */
+    uint8_t fast;    /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof); the
+                        Cortex-M4 kernels of one kind of output need it */
     uint8_t combine; /* 0 none, 1 max, 2 min */
     uint8_t shift;
     uint8_t out_dtype; /* EBNN_B1, EBNN_S8 or EBNN_S32 */
@@ -116,6 +118,13 @@ typedef struct {
 /* Bytes of io->scratch. */
 uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes1_b1__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes1_s8__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes3_b1__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes3_s8__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes3_block__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes15_b1__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_lanes15_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m0_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__thumb2_get_buffer_size(const void *params);

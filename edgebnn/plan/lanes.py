@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgebnn.plan.geometry import bit_count, conv_dims, epilogue
-from edgebnn.plan.pack_lanes import lanes_cost, pack_lanes
+from edgebnn.plan.pack_lanes import lanes_cost, pack_lanes, tuned_kernel
 from edgebnn.plan.pack_planes import Packed, Unfit
 from edgebnn.plan.types import Candidate, Choice, Context
 
@@ -24,7 +24,7 @@ def _following(c: Context) -> dict[str, object] | None:
     }
 
 
-def _propose(c: Context, kernel: str) -> list[Choice] | str:
+def _propose(c: Context, isa: str) -> list[Choice] | str:
     source, out = c.inputs[0], c.outputs[0]
     if source.dtype == "s8":
         return "takes b1 and u2..u4 activations, not s8"
@@ -49,12 +49,15 @@ def _propose(c: Context, kernel: str) -> list[Choice] | str:
                 lists,
                 budget,
                 _following(c),
-                apart=kernel.endswith("cortex_m4"),
+                tuned=isa == "cortex_m4",
             )
             if isinstance(packed, Unfit):
                 reason = packed.reason
                 continue
             smallest = packed.scratch
+            kernel = f"ebnn_bconv2d_lanes__{isa}"
+            if isa == "cortex_m4":
+                kernel = tuned_kernel(packed.params, small=c.optimize == "size")
             choices.setdefault((lists, packed.scratch), _choice(c, kernel, lists, packed))
     return list(choices.values()) or reason
 
@@ -81,7 +84,7 @@ def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
 
 def _candidate(isa: str) -> Candidate:
     def propose(c: Context) -> list[Choice] | str:
-        return _propose(c, f"ebnn_bconv2d_lanes__{isa}")
+        return _propose(c, isa)
 
     return Candidate(f"lanes {isa}", ("bconv2d",), isa, propose)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebnn.plan.pack_planes import (
-    BIAS,
-    FAST_CHUNKS,
     KINDS,
     Int,
     Packed,
@@ -22,10 +21,12 @@ from edgebnn.plan.pack_planes import (
     array_bytes,
     pack_nibbles,
     patterns,
-    slot_counts,
-    slot_lists,
     slots,
 )
+
+
+UNIT = 5
+"""EBNN_LANES_UNIT of lanes.h: runs are a multiple of this many entries."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,111 @@ def _lane_codes(in_dtype: str, pad_one: bool, padded: bool, doubles: bool) -> _C
     return _Codes(1, 0, 0, -2) if doubles else _Codes(2, 1, 0, -1)
 
 
-def _choose_chunk(slot: Int, code_max: int, field_bits: int) -> int | None:
-    """Largest chunk of elements for which every class sum fits and every count fits a byte."""
-    limit = min(255, (BIAS[field_bits] - 1) // code_max)
-    k = slot.shape[1]
-    for chunks in range(1, k + 1):
-        chunk_k = -(-k // (8 * chunks)) * 8
-        counts = slot_counts(slot, chunk_k)
-        if counts.max() <= limit:
-            return chunk_k
-        if chunk_k == 8:
-            break
+def top_code(code_max: int, field_bits: int) -> int:
+    """ebnn_lanes_top of lanes.h: the largest code that the sums are made for."""
+    return 15 if field_bits == 8 else 1 if code_max == 1 else 3
+
+
+def _chunk_bounds(k: int, chunks: int) -> list[tuple[int, int]]:
+    """First and last + 1 element of every chunk."""
+    step = 8 * -(-(-(-k // 8)) // chunks)
+    return [(start, min(start + step, k)) for start in range(0, k, step)]
+
+
+#: a chunk of a group: the elements of its 16 runs
+_Runs = list[list[int]]
+
+
+def _runs(row: Int, start: int, end: int) -> _Runs:
+    return [[start + int(k) for k in np.flatnonzero(row[start:end] == run)] for run in range(16)]
+
+
+def _load(runs: _Runs, run: int) -> int:
+    """What the class of a run takes of its field, in largest codes: negative runs count with their padding."""
+    negative, positive = runs[run & 14], runs[run | 1]
+    return UNIT * -(-len(negative) // UNIT) + len(positive)
+
+
+def _over(runs: _Runs, class_limit: int) -> int | None:
+    """A run that is too long, or the longer one of a class that is too large."""
+    for j in range(0, 16, 2):
+        longer = max((j, j + 1), key=lambda run: len(runs[run]))
+        if len(runs[longer]) > UNIT * 15 or _load(runs, j) > class_limit:
+            return longer
     return None
+
+
+def _spread(runs: _Runs, class_limit: int) -> _Runs | None:
+    """The same sums without runs or classes that are too large: an element with the signs s is also the sum of those
+    with the signs s but a, s but b, and minus those with the signs s but a and b, for any two planes a and b."""
+    runs = [list(run) for run in runs]
+    while (run := _over(runs, class_limit)) is not None:
+        pattern = run if run % 2 else 14 - run
+        ways = []
+        for a, b in itertools.combinations((1, 2, 4, 8), 2):
+            patterns_ = (pattern ^ a, pattern ^ b, 15 ^ pattern ^ a ^ b)
+            ways.append([p if p % 2 else 14 - p for p in patterns_])
+        loads = [max(_load(runs, r) for r in way) for way in ways]
+        best = int(np.argmin(loads))
+        if loads[best] >= class_limit - UNIT:
+            return None
+        element = runs[run].pop()
+        for r in ways[best]:
+            runs[r].append(element)
+    return runs
+
+
+def _choose_chunks(row: Int, top: int, field_bits: int, spread: bool) -> list[_Runs] | None:
+    """The runs of every chunk: the fewest chunks for which every class sum fits its field."""
+    k = len(row)
+    class_limit = (2 ** (2 * field_bits) - 1) // top
+    for chunks in range(1, min(255, -(-k // 8)) + 1):
+        bounds = _chunk_bounds(k, chunks)
+        if len(bounds) != chunks:
+            continue
+        found = [_runs(row, *bound) for bound in bounds]
+        if all(_over(runs, class_limit) is None for runs in found):
+            return found
+        if spread and chunks == 1 and (runs := _spread(found[0], class_limit)) is not None:
+            return [runs]
+    return None
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What the weights become: lists (entries are element indices, K the plane of zeros), counts, and the largest
+    sum that a total and its bias may reach."""
+
+    chunks: int
+    entries: Int
+    counts: npt.NDArray[np.uint8]
+    list_size: int
+    reach: int
+
+
+def _make_lists(slot: Int, top: int, field_bits: int, spread: bool) -> _Lists | None:
+    """``spread``: elements may become three others (stored lists only)."""
+    k = slot.shape[1]
+    groups = [_choose_chunks(row, top, field_bits, spread) for row in slot]
+    most = max(len(chunks) if chunks else 256 for chunks in groups)
+    if most > 255:
+        return None
+    entries: list[int] = []
+    counts: list[int] = []
+    sizes, reach = [], 0
+    for row, chunks in zip(slot, groups, strict=True):
+        assert chunks is not None
+        before = len(entries)
+        counts += [len(chunks)] * (most > 1)
+        for runs in chunks:
+            units = [-(-len(run) // UNIT) for run in runs]
+            for run, n in zip(runs, units, strict=True):
+                entries += run + [k] * (UNIT * n - len(run))
+            counts += [n | m << 4 for n, m in zip(units[::2], units[1::2], strict=True)]
+        total = len(entries) - before
+        sizes.append(total + int((row < 0).sum()))
+        reach = max(reach, top * total)
+    return _Lists(most, np.array(entries, np.int64), np.array(counts, np.uint8), max(sizes), reach)
 
 
 def _fits16(*bounds: Int) -> bool:
@@ -73,9 +167,9 @@ def _affine_bound(d: Int, mul: Any, add: Any) -> Int:
 def block_words(pixels: int, k: int, field_bits: int, budget: int | None) -> int | None:
     """Words of a block: the largest that 16-bit offsets and the budget (bytes of planes) allow, evenly cut."""
     words = -(-pixels // 16) * 2
-    most = (65536 // k) // field_bits
+    most = 65535 // k // field_bits
     if budget is not None:
-        most = min(most, budget // (k * field_bits))
+        most = min(most, budget // ((k + 1) * field_bits))
     most -= most % 2
     if most < 2:
         return None
@@ -93,15 +187,15 @@ def pack_lanes(
     lists: str = "flash",
     budget: int | None = None,
     following: Mapping[str, Any] | None = None,
-    apart: bool = False,
+    tuned: bool = False,
 ) -> Packed | Unfit:
     """Parameters of ``ebnn_bconv2d_lanes__*``.
 
     ``codes``: weights (out_c, kh, kw, in_c) of ``kind`` "binary", "ternary" or "two_plane"; ``dims``: fields of
     ebnn_conv_dims_t; ``epilogue``: fields of ebnn_epilogue_t (out_dtype as EBNN_* code); ``lists``: "flash" or "ram";
     ``budget``: bytes of planes in scratch; ``following``: "mul", "add", "shift" and "bits" of the quantiser that is
-    fused behind an s8 output (b1: bits 1 and ``b1`` True, bit = t < 0); ``apart``: the kernel can sum positive and
-    negative entries apart, which takes one chunk where signed sums take several.
+    fused behind an s8 output (b1: bits 1 and ``b1`` True, bit = t < 0); ``tuned``: for a Cortex-M4 kernel
+    (:func:`tuned_kernel`), else for the portable one.
     """
     out_c, k = codes.shape[0], codes[0].size
     padded = bool(dims["pad_h"] or dims["pad_w"]) or reads_past(dims)
@@ -116,46 +210,36 @@ def pack_lanes(
         return Unfit(f"K = {k} planes of one block exceed the scratch budget or 16-bit offsets")
     pattern = patterns(codes, kind)
     slot = slots(pattern, kind)
-    chunk_k = _choose_chunk(slot, c.code_max, field_bits)
-    if chunk_k is None:
+    made = _make_lists(slot, top_code(c.code_max, field_bits), field_bits, lists == "flash")
+    if made is None:
         return Unfit("class sums do not fit their fields")
-    counts = slot_counts(slot, chunk_k)
-    whole_k = -(-k // 8) * 8
-    whole = slot_counts(slot, whole_k)
-    apart = apart and len(counts[0]) > 1 and 1 < c.code_max <= 3 and bool(whole.max() <= 255 // c.code_max)
     stride = words * field_bits
-    plane_bound = c.code_max * k * (3 if kind == "two_plane" else 1)
     bound = np.abs(w).sum(axis=1) * c.code_max
     folded = _fold(epilogue, c.gain, offset, bound)
     if isinstance(folded, Unfit):
         return folded
-    fast = plane_bound <= 32767 and folded["out_dtype"] == 8
-    few = apart or counts.shape[1] <= FAST_CHUNKS
-    fast = fast and few
+    reach = made.reach * (3 if kind == "two_plane" else 1)
+    fast = tuned and reach <= 32767 and folded["out_dtype"] == 8
     shift = int(folded["shift"])
     for m, a in (("mul", "add"), ("mul2", "add2")):
         if folded[m] is not None:
             fast = fast and _fits16(_affine_bound(bound, folded[m], folded[a]) >> shift)
-    # the fast epilogue narrows what it has stored, so a fused quantiser must see the full range
+    # the fast epilogue narrows what it has computed for a fused quantiser, which must see the full range
     fast = fast and (following is None or (folded["act_min"], folded["act_max"]) == (-128, 127))
     if folded["out_dtype"] == 1:
-        fast = plane_bound <= 16383 and not folded["combine"] and few
+        fast = tuned and reach <= 16383 and not folded["combine"]
     after = _following(following, int(folded["act_min"]), int(folded["act_max"]))
     fast = bool(fast and after["fast"])
-    apart = apart and fast
-    if apart:
-        chunk_k, counts = whole_k, whole
     params: Params = {
         "dims": dict(dims),
-        "lists": slot_lists(slot, chunk_k, stride) if lists == "flash" else None,
+        "lists": (made.entries * stride).astype(np.uint16) if lists == "flash" else None,
         "codes": pack_nibbles(pattern) if lists == "ram" else None,
-        "counts": counts.astype(np.uint8),
+        "counts": made.counts,
         **folded,
         **{name: after[name] for name in ("next_mul", "next_add", "next_shift", "next_bits")},
         "groups": slot.shape[0],
-        "chunks": counts.shape[1],
-        "chunk_k": chunk_k,
-        "list_size": int(counts.sum(axis=2).max()),
+        "chunks": made.chunks,
+        "list_size": made.list_size,
         "block_words": words,
         "weight_kind": KINDS[kind],
         "field_bits": field_bits,
@@ -163,11 +247,10 @@ def pack_lanes(
         "code_shift": c.code_shift,
         "pad_code": c.pad_code,
         "fast": int(fast),
-        "apart": int(apart),
     }
-    scratch = (
-        k * stride + (72 if params["fast"] else 8) * words + (0 if lists == "flash" else (2 * k + 3) // 4 * 4)
-    )
+    scratch = (k + 1) * stride + (68 if fast else 4) * words
+    if lists == "ram":
+        scratch += (2 * made.list_size + 3) // 4 * 4
     return Packed(params, array_bytes(params), scratch)
 
 
@@ -242,6 +325,22 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
         "next_bits": int(following["bits"]),
         "fast": largest >> shift <= 32767 - 128,
     }
+
+
+def tuned_kernel(params: Params, small: bool = False) -> str:
+    """The Cortex-M4 kernel for ``params``. ``small``: of two that take them the one that other layers need as well."""
+    name = "ebnn_bconv2d_lanes"
+    if params["fast"]:
+        block = (
+            params["residual"]
+            and params["next_bits"] == 2
+            and params["shift"] == params["next_shift"] == 16
+            and not params["combine"]
+        )
+        top = top_code(params["code_max"], params["field_bits"])
+        out = "b1" if params["out_dtype"] == 1 else "block" if block and top == 3 and not small else "s8"
+        name += f"{top}_{out}"
+    return name + "__cortex_m4"
 
 
 def lanes_cost(params: Params, kernel: str) -> float:

@@ -14,10 +14,6 @@ Int = npt.NDArray[np.int64]
 Params = dict[str, Any]
 
 KINDS = {"binary": 1, "ternary": 2, "two_plane": 3}
-BIAS = {4: 128, 8: 8192}
-"""EBNN_LANES_BIAS4 and 8 of lanes.h: what a class sum must stay below."""
-FAST_CHUNKS = 4
-"""EBNN_FAST_CHUNKS of lanes.h."""
 NO_WEIGHTS = 5
 """Pattern of a ternary element whose weights are all 0."""
 

@@ -20,49 +20,31 @@
 
 #define EBNN_CLASSES 8u
 
-/* Class sums of one pass: [class][word]; positive minus negative entries, plus EBNN_LANES_BIAS4 in fields of
- * 8 bits and EBNN_LANES_BIAS8 in fields of 16 bits, so that no field is negative. */
-#define EBNN_LANES_BIAS4 128
-#define EBNN_LANES_BIAS8 8192
+/* Entries of a unit of a run. */
+#define EBNN_LANES_UNIT 5u
 
-typedef struct {
-    uint32_t word[EBNN_CLASSES][4];
-} ebnn_lanes_sums_t;
-
-/* Sums the planes at base + list[i] class by class. counts: [8][2] entries, negative then positive. Returns
- * the end of the list. */
-typedef const uint16_t *(*ebnn_lanes_sum_t)(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                            uint32_t code_max, ebnn_lanes_sums_t *sums);
-
-const uint16_t *ebnn_lanes_sum4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                uint32_t code_max, ebnn_lanes_sums_t *sums);
-const uint16_t *ebnn_lanes_sum8(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                uint32_t code_max, ebnn_lanes_sums_t *sums);
-
-/* Most chunks of a layer whose params say fast. */
-#define EBNN_FAST_CHUNKS 4u
-
-/* Entries of one chunk of a group. */
-static inline uint32_t ebnn_lanes_entries(const uint8_t *counts) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < 2u * EBNN_CLASSES; i++) {
-        n += counts[i];
-    }
-    return n;
+/* The largest code that the sums are made for: 1 and 3 in 4-bit fields, 15 in 8-bit fields. */
+static inline uint32_t ebnn_lanes_top(const ebnn_bconv_lanes_params_t *p) {
+    return p->field_bits == 8u ? 15u : (p->code_max == 1u ? 1u : 3u);
 }
 
-/* One group of a block, start to end, of a layer whose params say fast: n pixels from `first` on; planes at
- * base, list and counts of all chunks; scratch: EBNN_LANES_TOTALS bytes for every word of a block. */
-typedef void (*ebnn_lanes_group_t)(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                   uint32_t first, uint32_t n, const uint16_t *list, const uint8_t *counts,
-                                   const uint8_t *base, uint32_t *scratch);
+/* What a class sum exceeds the true one by, so that no field is negative: negative entries count as what they
+ * lack to `top`. units: a byte of the params' counts. */
+static inline uint32_t ebnn_lanes_bias(uint32_t units, uint32_t top) {
+    return EBNN_LANES_UNIT * top * (units & 15u);
+}
 
-#define EBNN_LANES_TOTALS 64u
+/* Class sums of one chunk of one pass, [class][4] words: positive minus negative entries plus ebnn_lanes_bias
+ * in every field. counts: [8]. Returns the end of the list. */
+typedef const uint16_t *(*ebnn_lanes_sum_t)(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                            uint32_t *sums);
 
-/* What a pass yields: sums D of up to 4 planes of weights for up to 16 pixels. */
-typedef struct {
-    int32_t d[4][16];
-} ebnn_lanes_tile_t;
+const uint16_t *ebnn_lanes_sum1(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                uint32_t *sums);
+const uint16_t *ebnn_lanes_sum3(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                uint32_t *sums);
+const uint16_t *ebnn_lanes_sum15(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                 uint32_t *sums);
 
 /* Bytes of a plane of the block buffer. */
 static inline uint32_t ebnn_lanes_stride(const ebnn_bconv_lanes_params_t *p) {
@@ -73,28 +55,90 @@ static inline uint32_t ebnn_lanes_k(const ebnn_bconv_lanes_params_t *p) {
     return (uint32_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
 }
 
-/* Stride 1 and equal widths: the planes of a tap are the input's, shifted by `shift` pixels. masks: n =
- * block_words words of fields inside the image, n words of pad codes elsewhere. Returns the end of the planes
- * written. */
-typedef uint32_t *(*ebnn_lanes_shift_t)(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
-                                        uint32_t in_words, const uint32_t *masks, uint32_t *plane);
+/* Stride 1 and equal widths: the planes of a tap are the input's, shifted. What to write of them: `words`
+ * words (8 pixels) of every channel's plane. */
+typedef struct {
+    const uint32_t *x;     /* input, in_words words a channel */
+    uint32_t *plane;       /* of channel 0 */
+    const uint32_t *masks; /* [words] fields inside the image; NULL: all */
+    uint32_t channels, in_words;
+    uint32_t stride; /* bytes of a plane */
+    uint32_t words;
+    int32_t shift;       /* the input's pixel of output pixel 0; pixels outside the input are 0 */
+    uint32_t code_shift; /* codes are shifted up by this */
+    uint32_t field_bits;
+} ebnn_lanes_strip_t;
 
-uint32_t *ebnn_lanes_shift(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
-                           uint32_t in_words, const uint32_t *masks, uint32_t *plane);
+typedef void (*ebnn_lanes_shift_t)(const ebnn_lanes_strip_t *strip);
 
-/* Writes the planes of output pixels first .. first + 8 * block_words - 1 (first: a multiple of 8); in:
- * EBNN_NIBBLES; masks: 2 * block_words words of scratch. Fields of pixels past the last one are arbitrary
- * codes <= code_max. */
+void ebnn_lanes_shift(const ebnn_lanes_strip_t *strip);
+
+/* Writes the planes of output pixels first .. first + 8 * block_words - 1 (first: a multiple of 8), and the
+ * plane of zeros; in: EBNN_NIBBLES; masks: block_words words of scratch. Fields of pixels past the last
+ * one are arbitrary codes <= code_max. */
 void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
                      uint32_t *masks, ebnn_lanes_shift_t shift_planes);
 
-/* Sorts the patterns of elements k .. k + n - 1 (n <= chunk_k) into a list; offset: of the plane of element
- * k. */
-void ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
-                     uint32_t offset, uint32_t stride, uint16_t *list);
+/* Sorts the patterns of n elements into the list of a chunk; offset: of the plane of the first one; zero: of
+ * the plane of zeros. Returns the end of the list.
+ * Ternary elements in no class are written behind it. */
+typedef uint16_t *(*ebnn_lanes_sort_t)(const uint32_t *codes, uint32_t n, const uint8_t *counts,
+                                       uint32_t weight_kind, uint32_t offset, uint32_t stride, uint32_t zero,
+                                       uint16_t *list);
 
-/* Adds a pass's class sums to tile->d. */
-void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums,
+uint16_t *ebnn_lanes_sort(const uint32_t *codes, uint32_t n, const uint8_t *counts, uint32_t weight_kind,
+                          uint32_t offset, uint32_t stride, uint32_t zero, uint16_t *list);
+
+/* at[pattern]: where the run of a pattern starts. Returns the end of the list. */
+uint16_t *ebnn_lanes_runs(const uint8_t *counts, uint32_t weight_kind, uint16_t *list, uint16_t **at);
+
+/* Fills all runs up with the plane of zeros; at: their ends so far. */
+void ebnn_lanes_pad(const uint8_t *counts, uint32_t zero, uint16_t *list, uint16_t *const *at);
+
+struct ebnn_lanes_parts;
+
+/* One group of a block. */
+typedef struct {
+    const ebnn_bconv_lanes_params_t *p;
+    const ebnn_io_t *io;
+    const struct ebnn_lanes_parts *parts;
+    const uint16_t *list;
+    const uint8_t *counts; /* [chunks][8] */
+    const uint8_t *base;   /* planes */
+    uint32_t *totals;      /* fast: EBNN_LANES_TOTALS bytes for every word of a block */
+    uint32_t chunks;
+    uint32_t group;
+    uint32_t first, n; /* output pixels */
+} ebnn_lanes_job_t;
+
+#define EBNN_LANES_TOTALS 64u
+
+/* What a processor's kernel brings. */
+typedef struct ebnn_lanes_parts {
+    ebnn_lanes_shift_t shift;
+    ebnn_lanes_sort_t sort;
+    const uint16_t *(*group)(const ebnn_lanes_job_t *job); /* all of a group; returns the end of its list */
+    const ebnn_lanes_sum_t *sums;                          /* as group needs them */
+    void (*totals)(const uint32_t *sums, uint32_t *totals);
+    void (*finish)(const ebnn_lanes_job_t *job, const int32_t *bias);
+} ebnn_lanes_parts_t;
+
+/* The layer: loops over blocks and groups. */
+ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
+                             const ebnn_lanes_parts_t *parts);
+
+uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p);
+
+/* parts->group for any parameters; sums: of top 1, 3 and 15. */
+const uint16_t *ebnn_lanes_group(const ebnn_lanes_job_t *job);
+
+/* What a pass yields: sums D of up to 4 planes of weights for up to 16 pixels. */
+typedef struct {
+    int32_t d[4][16];
+} ebnn_lanes_tile_t;
+
+/* Adds the class sums of a chunk of a pass to tile->d. */
+void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const uint8_t *counts, const uint32_t *sums,
                         ebnn_lanes_tile_t *tile);
 
 /* Epilogue of one pass of one group: outputs of pixels first .. from tile->d, any parameters. */

@@ -3,14 +3,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <string.h>
+
 #include "lanes.h"
 #include "window.h"
 
 #define LOW_NIBBLES 0x0F0F0F0Fu
-
-static uint32_t word_at(const uint32_t *x, int32_t index, uint32_t n) {
-    return (uint32_t)index < n ? x[index] : 0u;
-}
 
 static uint32_t *put(uint32_t *plane, uint32_t v, uint32_t field_bits) {
     if (field_bits == 4u) {
@@ -22,27 +20,30 @@ static uint32_t *put(uint32_t *plane, uint32_t v, uint32_t field_bits) {
     return plane;
 }
 
-uint32_t *ebnn_lanes_shift(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
-                           uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
-    const uint32_t n = p->block_words;
-    const uint32_t bits = 4u * ((uint32_t)shift & 7u);
-    const int32_t start = (shift - (int32_t)((uint32_t)shift & 7u)) / 8;
-    const uint32_t up = p->code_shift;
-    for (uint32_t c = 0; c < p->dims.in_c; c++, x += in_words) {
-        uint32_t low = word_at(x, start, in_words);
-        for (uint32_t i = 0; i < n; i++) {
-            const uint32_t high = word_at(x, start + (int32_t)i + 1, in_words);
-            const uint32_t v = (low >> bits) | ((high << (28u - bits)) << 4);
-            plane = put(plane, ((v << up) & masks[i]) | masks[n + i], p->field_bits);
-            low = high;
+void ebnn_lanes_shift(const ebnn_lanes_strip_t *s) {
+    static const uint32_t zero = 0;
+    const uint32_t bits = 4u * ((uint32_t)s->shift & 7u);
+    const uint32_t start = (uint32_t)((s->shift - (int32_t)((uint32_t)s->shift & 7u)) / 8);
+    for (uint32_t i = 0; i < s->words;
+         i++) { /* word by word, as the same words are outside for all channels */
+        const uint32_t low_at = start + i, high_at = low_at + 1u;
+        const int has_low = low_at < s->in_words, has_high = high_at < s->in_words;
+        const uint32_t *low = has_low ? s->x + low_at : &zero;
+        const uint32_t *high = has_high ? s->x + high_at : &zero;
+        const uint32_t mask = s->masks != NULL ? s->masks[i] : ~0u;
+        uint32_t *plane = s->plane + i * s->field_bits / 4u;
+        for (uint32_t c = 0; c < s->channels; c++, plane += s->stride / 4u) {
+            const uint32_t v = (*low >> bits) | ((*high << (28u - bits)) << 4);
+            put(plane, (v << s->code_shift) & mask, s->field_bits);
+            low += has_low ? s->in_words : 0u;
+            high += has_high ? s->in_words : 0u;
         }
     }
-    return plane;
 }
 
 /* Any stride: pixel by pixel. */
-static uint32_t *fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t dy, int32_t dx,
-                               uint32_t first, uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
+static void fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t dy, int32_t dx,
+                          uint32_t first, uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t n = p->block_words;
     for (uint32_t c = 0; c < d->in_c; c++, x += in_words) {
@@ -60,10 +61,18 @@ static uint32_t *fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_
                     y += d->stride_h;
                 }
             }
-            plane = put(plane, (v << p->code_shift) | masks[n + i], p->field_bits);
+            plane = put(plane, v << p->code_shift, p->field_bits);
         }
     }
-    return plane;
+}
+
+/* The pad code in all fields outside the image, in all planes of a tap (4-bit fields). */
+static void put_pads(const ebnn_bconv_lanes_params_t *p, const uint32_t *masks, uint32_t *plane) {
+    for (uint32_t c = 0; c < p->dims.in_c; c++) {
+        for (uint32_t i = 0; i < p->block_words; i++) {
+            *plane++ |= ~masks[i] & (p->pad_code * 0x11111111u);
+        }
+    }
 }
 
 void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
@@ -71,21 +80,31 @@ void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uin
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t n = p->block_words;
     const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 7u) / 8u;
+    ebnn_lanes_strip_t strip = {in, planes, NULL,          d->in_c,      in_words, ebnn_lanes_stride(p),
+                                n,  0,      p->code_shift, p->field_bits};
     const int shifted = d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
     for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
         const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
         for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
             const int32_t dx = (int32_t)kx * d->dilation_w - d->pad_w;
-            /* masks[0 .. n): fields inside the image; masks[n .. 2n): the pad code elsewhere */
-            ebnn_window_mask(d, dy, dx, first, n, 4u, masks);
-            for (uint32_t i = 0; i < n; i++) {
-                masks[n + i] = ~masks[i] & (p->pad_code * 0x11111111u);
+            /* rows outside the image are words outside the input, which are zeros */
+            const int whole = shifted && dx == 0 && p->pad_code == 0u;
+            if (!whole) {
+                ebnn_window_mask(d, dy, dx, first, n, 4u, masks);
             }
             if (shifted) {
-                planes = shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, planes);
+                strip.plane = planes;
+                strip.masks = whole ? NULL : masks;
+                strip.shift = dy * d->in_w + dx + (int32_t)first;
+                shift_planes(&strip);
             } else {
-                planes = fill_gathered(p, in, dy, dx, first, in_words, masks, planes);
+                fill_gathered(p, in, dy, dx, first, in_words, masks, planes);
             }
+            if (p->pad_code != 0u) {
+                put_pads(p, masks, planes);
+            }
+            planes += d->in_c * strip.stride / 4u;
         }
     }
+    memset(planes, 0, strip.stride);
 }

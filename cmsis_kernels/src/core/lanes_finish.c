@@ -1,28 +1,27 @@
 /*
- * From class sums to outputs, any parameters, one value at a time.
+ * From planes and lists to outputs of a group, any parameters, one value at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <string.h>
+
 #include "lanes.h"
 
-/* Field of class j for pixel i of the pass; see lanes.h for the order. */
-static int32_t class_sum(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums, uint32_t j,
-                         uint32_t i) {
+/* Field of a class, words w, for pixel i of the pass; see lanes.h for the order. */
+static int32_t class_sum(const ebnn_bconv_lanes_params_t *p, const uint32_t *w, uint32_t i) {
     if (p->field_bits == 4u) {
-        return (int32_t)((sums->word[j][(i / 8u) * 2u + (i & 1u)] >> (8u * ((i & 7u) >> 1))) & 0xFFu) -
-               EBNN_LANES_BIAS4;
+        return (int32_t)((w[(i / 8u) * 2u + (i & 1u)] >> (8u * ((i & 7u) >> 1))) & 0xFFu);
     }
-    return (int32_t)((sums->word[j][(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu) -
-           EBNN_LANES_BIAS8;
+    return (int32_t)((w[(i & 1u) * 2u + ((i >> 1) & 1u)] >> (16u * (i >> 2))) & 0xFFFFu);
 }
 
-void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_sums_t *sums,
+void ebnn_lanes_combine(const ebnn_bconv_lanes_params_t *p, const uint8_t *counts, const uint32_t *sums,
                         ebnn_lanes_tile_t *tile) {
-    const uint32_t pixels = p->field_bits == 4u ? 16u : 8u;
+    const uint32_t pixels = p->field_bits == 4u ? 16u : 8u, top = ebnn_lanes_top(p);
     for (uint32_t i = 0; i < pixels; i++) {
         int32_t d[4] = {0, 0, 0, 0};
         for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-            const int32_t v = class_sum(p, sums, j, i);
+            const int32_t v = class_sum(p, sums + 4u * j, i) - (int32_t)ebnn_lanes_bias(counts[j], top);
             d[0] += v;
             d[1] += (j & 1u) != 0u ? v : -v;
             d[2] += (j & 2u) != 0u ? v : -v;
@@ -115,4 +114,25 @@ void ebnn_lanes_finish(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, 
     for (uint32_t i = 0; i < per_group && group * per_group + i < p->dims.out_c; i++) {
         finish_channel(p, io, group * per_group + i, first, tile->d[i]);
     }
+}
+
+const uint16_t *ebnn_lanes_group(const ebnn_lanes_job_t *job) {
+    const ebnn_bconv_lanes_params_t *p = job->p;
+    const uint32_t top = ebnn_lanes_top(p), per_pass = p->field_bits == 4u ? 16u : 8u;
+    const ebnn_lanes_sum_t sum = job->parts->sums[top == 1u ? 0 : top == 3u ? 1 : 2];
+    const uint8_t *base = job->base;
+    const uint16_t *list = job->list;
+    for (uint32_t at = 0; at < job->n; at += per_pass, base += 8) {
+        const uint8_t *counts = job->counts;
+        uint32_t sums[4u * EBNN_CLASSES];
+        ebnn_lanes_tile_t tile;
+        memset(&tile, 0, sizeof tile);
+        list = job->list;
+        for (uint32_t i = 0; i < job->chunks; i++, counts += EBNN_CLASSES) {
+            list = sum(list, counts, base, sums);
+            ebnn_lanes_combine(p, counts, sums, &tile);
+        }
+        ebnn_lanes_finish(p, job->io, job->group, job->first + at, &tile);
+    }
+    return list;
 }

@@ -4,10 +4,11 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "ebnn_kernels.h"
-#include "lanes_driver.h"
+#include "lanes.h"
 
-static const ebnn_lanes_parts_t PARTS = {ebnn_lanes_shift, ebnn_lanes_sort, ebnn_lanes_sum4, ebnn_lanes_sum8,
-                                         NULL};
+static const ebnn_lanes_sum_t SUMS[3] = {ebnn_lanes_sum1, ebnn_lanes_sum3, ebnn_lanes_sum15};
+static const ebnn_lanes_parts_t PARTS = {
+    ebnn_lanes_shift, ebnn_lanes_sort, ebnn_lanes_group, SUMS, NULL, NULL};
 
 uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params) {
     return ebnn_lanes_buffer_size(params);

@@ -17,10 +17,8 @@
 /* Rarely needed: made for size. */
 #if defined(__GNUC__)
 #define BL_COLD __attribute__((noinline, cold))
-#define BL_NOINLINE __attribute__((noinline))
 #else
 #define BL_COLD
-#define BL_NOINLINE
 #endif
 
 #if EBNN_ARM_DSP
@@ -29,12 +27,6 @@
     static inline uint32_t name(uint32_t a, uint32_t b) {                                                    \
         uint32_t r;                                                                                          \
         __asm__(text : "=r"(r) : "r"(a), "r"(b));                                                            \
-        return r;                                                                                            \
-    }
-#define EBNN_OP1_(name, text)                                                                                \
-    static inline uint32_t name(uint32_t a) {                                                                \
-        uint32_t r;                                                                                          \
-        __asm__(text : "=r"(r) : "r"(a));                                                                    \
         return r;                                                                                            \
     }
 
@@ -54,26 +46,27 @@
 EBNN_OP2_(bl_sadd16, "sadd16 %0, %1, %2")
 EBNN_OP2_(bl_ssub16, "ssub16 %0, %1, %2")
 EBNN_OP2_(bl_shadd16, "shadd16 %0, %1, %2")
-/* Bytes 0 and 2, or 1 and 3, as unsigned halves; added to those of the first operand. */
-EBNN_OP2_(bl_uxtab16, "uxtab16 %0, %1, %2")
-EBNN_OP2_(bl_uxtab16_ror8, "uxtab16 %0, %1, %2, ror #8")
-EBNN_OP1_(bl_uxtb16, "uxtb16 %0, %1")
-EBNN_OP1_(bl_uxtb16_ror8, "uxtb16 %0, %1, ror #8")
+/* Bytes: a + b modulo 2^8; the lesser of a and b, unsigned. */
+EBNN_OP2_(bl_uadd8, "uadd8 %0, %1, %2")
+static inline uint32_t bl_umin8(uint32_t a, uint32_t b) {
+    uint32_t r;
+    __asm__("usub8 %0, %1, %2\n sel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b));
+    return r;
+}
 #else
 EBNN_TWIN2_(bl_sadd16, EBNN_LOW_(a) + EBNN_LOW_(b), EBNN_HIGH_(a) + EBNN_HIGH_(b))
 EBNN_TWIN2_(bl_ssub16, EBNN_LOW_(a) - EBNN_LOW_(b), EBNN_HIGH_(a) - EBNN_HIGH_(b))
 EBNN_TWIN2_(bl_shadd16, (EBNN_LOW_(a) + EBNN_LOW_(b)) >> 1, (EBNN_HIGH_(a) + EBNN_HIGH_(b)) >> 1)
-static inline uint32_t bl_uxtab16(uint32_t a, uint32_t b) {
-    return ebnn_halves_(EBNN_LOW_(a) + (uint8_t)b, EBNN_HIGH_(a) + (uint8_t)(b >> 16));
+static inline uint32_t bl_uadd8(uint32_t a, uint32_t b) {
+    return ((a & 0x7F7F7F7Fu) + (b & 0x7F7F7F7Fu)) ^ ((a ^ b) & 0x80808080u);
 }
-static inline uint32_t bl_uxtab16_ror8(uint32_t a, uint32_t b) {
-    return bl_uxtab16(a, b >> 8);
-}
-static inline uint32_t bl_uxtb16(uint32_t a) {
-    return a & 0x00FF00FFu;
-}
-static inline uint32_t bl_uxtb16_ror8(uint32_t a) {
-    return (a >> 8) & 0x00FF00FFu;
+static inline uint32_t bl_umin8(uint32_t a, uint32_t b) {
+    uint32_t r = 0;
+    for (uint32_t i = 0; i < 32u; i += 8u) {
+        const uint32_t x = (a >> i) & 0xFFu, y = (b >> i) & 0xFFu;
+        r |= (x < y ? x : y) << i;
+    }
+    return r;
 }
 #endif
 

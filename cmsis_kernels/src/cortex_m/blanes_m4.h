@@ -1,5 +1,5 @@
 /*
- * Parts of the lanes kernel that are tuned for the Cortex-M4 (and M7, M33).
+ * Parts of the lanes kernels that are tuned for the Cortex-M4 (and M7, M33).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -7,47 +7,38 @@
 #define EBNN_BLANES_M4_H
 
 #include "../core/lanes.h"
-
-/* 1 where hand-written Thumb-2 code may be used. */
-#if defined(__arm__) && defined(__thumb2__)
-#define EBNN_THUMB2 1
-#else
-#define EBNN_THUMB2 0
-#endif
+#include "ebnn_acle.h"
 
 /* ebnn_lanes_sum_t */
-const uint16_t *ebnn_lanes_sum4__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                           uint32_t code_max, ebnn_lanes_sums_t *sums);
-const uint16_t *ebnn_lanes_sum8__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                           uint32_t code_max, ebnn_lanes_sums_t *sums);
+const uint16_t *ebnn_lanes_sum1__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                           uint32_t *sums);
+const uint16_t *ebnn_lanes_sum3__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                           uint32_t *sums);
+const uint16_t *ebnn_lanes_sum15__cortex_m4(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
+                                            uint32_t *sums);
 
-/* The same for known codes, into [8][4] words: of 4-bit fields up to 3 and up to 1, of 8-bit fields up to 15.
+/* Sums of the four planes of signs from class sums, as halves, modulo 2^16, for every eight pixels
+ * EBNN_LANES_TOTALS bytes: [pixels 0 4, 2 6, 1 5, 3 7][plane]. Of 4-bit fields 16 pixels, of 8-bit fields 8.
  */
-typedef const uint16_t *(*ebnn_lanes_runs_t)(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                             uint32_t *sums);
-const uint16_t *ebnn_lanes_sum4_short(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                      uint32_t *sums);
-const uint16_t *ebnn_lanes_sum4_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                     uint32_t *sums);
-const uint16_t *ebnn_lanes_sum8_long(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                     uint32_t *sums);
+void ebnn_lanes_totals4__cortex_m4(const uint32_t *sums, uint32_t *totals);
+void ebnn_lanes_totals8__cortex_m4(const uint32_t *sums, uint32_t *totals);
 
-/* Of 4-bit fields with codes up to 3, negative and positive entries apart: [class][2][4] words, fields
- * without bias. */
-const uint16_t *ebnn_lanes_sum4_apart(const uint16_t *list, const uint8_t *counts, const uint8_t *base,
-                                      uint32_t *sums);
+/* ebnn_lanes_shift_t, for 4-bit and 8-bit fields. */
+void ebnn_lanes_shift4__cortex_m4(const ebnn_lanes_strip_t *strip);
+void ebnn_lanes_shift8__cortex_m4(const ebnn_lanes_strip_t *strip);
 
-/* ebnn_lanes_shift_t */
-uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
-                                      uint32_t in_words, const uint32_t *masks, uint32_t *plane);
+/* ebnn_lanes_sort_t */
+uint16_t *ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
+                                     uint32_t weight_kind, uint32_t offset, uint32_t stride, uint32_t zero,
+                                     uint16_t *list);
 
-/* ebnn_lanes_sort() */
-void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
-                                uint32_t weight_kind, uint32_t offset, uint32_t stride, uint16_t *list);
+/* parts->group of a layer whose params say fast: sums, totals and epilogue with the DSP extension. */
+const uint16_t *ebnn_lanes_group__cortex_m4(const ebnn_lanes_job_t *job);
 
-/* ebnn_lanes_group_t: sums, totals and epilogue with the DSP extension. */
-void ebnn_lanes_fast_group__cortex_m4(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io, uint32_t group,
-                                      uint32_t first, uint32_t n, const uint16_t *list, const uint8_t *counts,
-                                      const uint8_t *base, uint32_t *scratch);
+/* parts->finish, from job->totals; bias: [4], what the totals exceed D by. To b1, to s8, and to the usual s8:
+ * a shortcut, shifts of 16, 2-bit codes for the next layer, one map, no limits. */
+void ebnn_lanes_finish_b1__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *bias);
+void ebnn_lanes_finish_s8__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *bias);
+void ebnn_lanes_finish_block__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *bias);
 
 #endif

@@ -1,164 +1,135 @@
 /*
- * Planes of one tap as shifted copies of the input, for cores with UMULL: a multiplication by 2^s gives a
- * word's bits and those that go on into the next word at once.
+ * Planes of one tap as shifted copies of the input, for cores with UMAAL: with the factor 2^s - 1, UMAAL x,
+ * c, x, factor leaves in x its bits shifted up by s, over the carry c, and in c those that go on into the
+ * next word. Strips of four words of all channels, so that their masks stay in registers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "blanes_m4.h"
 
-#if EBNN_THUMB2
+#if EBNN_ARM_DSP
 
-/* Four words of a row: shifted, with the carry from the word before, masked, stored. */
-#define SHIFT4                                                                                               \
-    "ldm %[x]!, {r4-r7}\n"                                                                                   \
-    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n"                                                                \
-    "umull r5, %[c], r5, %[f]\n orr r5, r8\n"                                                                \
-    "umull r6, r8, r6, %[f]\n orr r6, %[c]\n"                                                                \
-    "umull r7, %[c], r7, %[f]\n orr r7, r8\n"
+/* A strip: x: the first word read of channel 0; factor; steps: bytes from one channel's words to the next's,
+ * and from the end of what is stored of one plane to the next (upper half); masks: [4]; end: x behind the
+ * last channel. */
+typedef void (*strip_t)(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                        const uint32_t *masks, const uint32_t *end);
 
-/* Rows of four words in and out, all channels. ahead: outputs start with the second input word. */
-static uint32_t *rows_of_four(const uint32_t *x, uint32_t rows, uint32_t factor, int ahead,
-                              const uint32_t *masks, uint32_t *plane) {
-    const uint32_t *end = x + 4u * rows;
-    uint32_t carry;
-    const uint32_t m0 = masks[0], m1 = masks[1], m2 = masks[2], m3 = masks[3];
-    if (ahead) {
-        __asm__ volatile(
-            "1: ldm %[x]!, {r4-r7}\n"
-            "umull r8, r4, r4, %[f]\n umull r5, r8, r5, %[f]\n orr r4, r5\n"
-            "umull r6, r5, r6, %[f]\n orr r6, r8\n umull r7, r8, r7, %[f]\n orr r5, r7\n"
-            "and r4, %[m0]\n and r6, %[m1]\n and r7, r5, %[m2]\n and r8, %[m3]\n"
-            "str r4, [%[p]], #4\n str r6, [%[p]], #4\n str r7, [%[p]], #4\n str r8, [%[p]], #4\n"
-            "cmp %[x], %[end]\n bne 1b\n"
-            : [x] "+r"(x), [p] "+r"(plane)
-            : [f] "r"(factor), [m0] "r"(m0), [m1] "r"(m1), [m2] "r"(m2), [m3] "r"(m3), [end] "r"(end)
-            : "r4", "r5", "r6", "r7", "r8", "cc", "memory");
-    } else {
-        __asm__ volatile(
-            "1: mov %[c], #0\n" SHIFT4 "and r4, %[m0]\n and r5, %[m1]\n and r6, %[m2]\n and r7, %[m3]\n"
-            "stm %[p]!, {r4-r7}\n cmp %[x], %[end]\n bne 1b\n"
-            : [x] "+r"(x), [p] "+r"(plane), [c] "=&r"(carry)
-            : [f] "r"(factor), [m0] "r"(m0), [m1] "r"(m1), [m2] "r"(m2), [m3] "r"(m3), [end] "r"(end)
-            : "r4", "r5", "r6", "r7", "r8", "cc", "memory");
-    }
-    return plane;
-}
+/* All five words of input, the first for its carry alone. */
+void ebnn_lanes_inner4(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                       const uint32_t *masks, const uint32_t *end);
+void ebnn_lanes_inner8(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                       const uint32_t *masks, const uint32_t *end);
+/* Without the first. */
+void ebnn_lanes_first4(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                       const uint32_t *masks, const uint32_t *end);
+void ebnn_lanes_first8(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                       const uint32_t *masks, const uint32_t *end);
+/* Without the last. */
+void ebnn_lanes_last4(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                      const uint32_t *masks, const uint32_t *end);
+void ebnn_lanes_last8(const uint32_t *x, uint32_t *plane, uint32_t factor, uint32_t steps,
+                      const uint32_t *masks, const uint32_t *end);
 
-/* r4..r7 masked and stored, as 4-bit fields or as pairs of words of even and odd fields. */
-#define MASK4 "ldm %[m]!, {r8-r11}\n and r4, r8\n and r5, r9\n and r6, r10\n and r7, r11\n"
-#define STORE4 "stm %[p]!, {r4-r7}\n"
-#define SPLIT(r) "and r8, " r ", #0x0F0F0F0F\n eor " r ", r8\n lsr " r ", #4\n strd r8, " r ", [%[p]], #8\n"
-#define STORE8 SPLIT("r4") SPLIT("r5") SPLIT("r6") SPLIT("r7")
+/* clang-format off */
+__asm__(
+    ".syntax unified\n.thumb\n"
+    ".macro EBNN_SHIFT carry, words:vararg\n"
+    "  mov \\carry, #0\n"
+    ".irp w, \\words\n"
+    "  umaal \\w, \\carry, \\w, r2\n"
+    ".endr\n"
+    ".endm\n"
+    /* masked and stored; 8-bit fields: as even and odd ones */
+    ".macro EBNN_STORE4 a, b, c, d, temp\n"
+    "  and \\a, r9\n and \\b, r10\n and \\c, r11\n and \\d, r12\n stm r1, {\\a, \\b, \\c, \\d}\n"
+    ".endm\n"
+    ".macro EBNN_SPLIT v, mask, temp\n"
+    "  and \\v, \\mask\n and \\temp, \\v, #0x0F0F0F0F\n eor \\v, \\temp\n lsr \\v, #4\n"
+    "  strd \\temp, \\v, [r1], #8\n"
+    ".endm\n"
+    ".macro EBNN_STORE8 a, b, c, d, temp\n"
+    "  EBNN_SPLIT \\a, r9, \\temp\n EBNN_SPLIT \\b, r10, \\temp\n"
+    "  EBNN_SPLIT \\c, r11, \\temp\n EBNN_SPLIT \\d, r12, \\temp\n"
+    ".endm\n"
+    ".macro EBNN_INNER bits\n"
+    "  ldm r0, {r4-r8}\n EBNN_SHIFT lr, r4, r5, r6, r7, r8\n EBNN_STORE\\bits r5, r6, r7, r8, r4\n"
+    ".endm\n"
+    ".macro EBNN_FIRST bits\n"
+    "  ldm r0, {r4-r7}\n EBNN_SHIFT r8, r4, r5, r6, r7\n EBNN_STORE\\bits r4, r5, r6, r7, r8\n"
+    ".endm\n"
+    ".macro EBNN_LAST bits\n"
+    "  ldm r0, {r4-r7}\n EBNN_SHIFT r8, r4, r5, r6, r7\n EBNN_STORE\\bits r5, r6, r7, r8, r4\n"
+    ".endm\n"
+    ".macro EBNN_STRIP name, body, bits\n"
+    ".section .text.\\name,\"ax\",%progbits\n.balign 4\n.type \\name, %function\n.thumb_func\n"
+    ".global \\name\n\\name:\n"
+    "  push {r4-r11, lr}\n ldr r12, [sp, #36]\n ldm r12, {r9-r12}\n"
+    "1: \\body \\bits\n"
+    "  uxtah r0, r0, r3\n uxtah r1, r1, r3, ror #16\n"
+    "  ldr r4, [sp, #40]\n cmp r0, r4\n bne 1b\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
+    ".endm\n"
+    "EBNN_STRIP ebnn_lanes_inner4, EBNN_INNER, 4\nEBNN_STRIP ebnn_lanes_inner8, EBNN_INNER, 8\n"
+    "EBNN_STRIP ebnn_lanes_first4, EBNN_FIRST, 4\nEBNN_STRIP ebnn_lanes_first8, EBNN_FIRST, 8\n"
+    "EBNN_STRIP ebnn_lanes_last4, EBNN_LAST, 4\nEBNN_STRIP ebnn_lanes_last8, EBNN_LAST, 8\n"
+    ".text\n");
+/* clang-format on */
 
-/* Where a row is read and written. */
-typedef struct {
-    const uint32_t *x, *masks;
-    uint32_t *plane;
-    uint32_t carry;
-} row_t;
+static const uint32_t ALL[4] = {~0u, ~0u, ~0u, ~0u};
 
-#define ROW_ASM(text)                                                                                        \
-    __asm__ volatile(text                                                                                    \
-                     : [x] "+r"(r->x), [p] "+r"(r->plane), [c] "+r"(r->carry), [m] "+r"(r->masks)            \
-                     : [f] "r"(factor)                                                                       \
-                     : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "memory")
-
-/* Four words of a row. */
-static inline void four_words(row_t *r, uint32_t factor, uint32_t field_bits) {
-    if (field_bits == 4u) {
-        ROW_ASM(SHIFT4 MASK4 STORE4);
-    } else {
-        ROW_ASM(SHIFT4 MASK4 STORE8);
-    }
-}
-
-/* The last three words of a row, and the carry. */
-static inline void last_three(row_t *r, uint32_t factor, uint32_t field_bits) {
-#define SHIFT3                                                                                               \
-    "ldm %[x]!, {r4-r6}\n"                                                                                   \
-    "umull r4, r8, r4, %[f]\n orr r4, %[c]\n umull r5, %[c], r5, %[f]\n orr r5, r8\n"                        \
-    "umull r6, r7, r6, %[f]\n orr r6, %[c]\n mov %[c], #0\n"
-    if (field_bits == 4u) {
-        ROW_ASM(SHIFT3 MASK4 STORE4);
-    } else {
-        ROW_ASM(SHIFT3 MASK4 STORE8);
-    }
-}
-
-static inline void one_word(row_t *r, uint32_t low, uint32_t field_bits) {
-    const uint32_t v = (low | r->carry) & *r->masks++;
-    if (field_bits == 4u) {
-        *r->plane++ = v;
-    } else {
-        *r->plane++ = v & 0x0F0F0F0Fu;
-        *r->plane++ = (v >> 4) & 0x0F0F0F0Fu;
-    }
-}
-
-/* live words of a row and `behind` words after the image. */
-static inline void whole_row(row_t *r, uint32_t live, uint32_t behind, uint32_t factor, uint32_t field_bits) {
-    for (; live >= 4u; live -= 4u) {
-        four_words(r, factor, field_bits);
-    }
-    if (live == 3u && behind != 0u) {
-        last_three(r, factor, field_bits);
-        live = 0;
-        behind--;
-    }
-    for (; live != 0u; live--) {
-        const uint64_t v = (uint64_t)*r->x++ * factor;
-        one_word(r, (uint32_t)v, field_bits);
-        r->carry = (uint32_t)(v >> 32);
-    }
-    for (; behind != 0u; behind--) {
-        one_word(r, 0u, field_bits);
-        r->carry = 0;
-    }
-}
-
-uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
-                                      uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
-    if (p->pad_code != 0u) {
-        return ebnn_lanes_shift(p, x, shift, in_words, masks, plane);
-    }
-    const int32_t n = p->block_words;
-    const uint32_t fields = (uint32_t)shift & 7u;
-    /* output word i = input word first + i, shifted up, below the top of input word first + i - 1 */
-    const int32_t first = (shift - (int32_t)fields) / 8 + (fields != 0u ? 1 : 0);
-    const uint32_t factor = (fields != 0u ? 1u << (32u - 4u * fields) : 1u) << p->code_shift;
-    if (p->field_bits == 4u && n == 4 && in_words == 4u && (first == 0 || first == 1)) {
-        return rows_of_four(x, p->dims.in_c, factor, first, masks, plane);
-    }
-    const int32_t end = (int32_t)in_words;
-    const int32_t blank = first < 0 ? (-first < n ? -first : n) : 0; /* words before the image */
-    const int32_t from = first < 0 ? 0 : first;
-    int32_t live = end - from;
-    live = live < 0 ? 0 : (live > n - blank ? n - blank : live);
-    const uint32_t behind = (uint32_t)(n - blank - live);
-    const int carried = first > 0 && first <= end;
-    for (uint32_t c = 0; c < p->dims.in_c; c++, x += in_words) {
-        row_t r = {x + from, masks + blank, plane, 0};
-        for (int32_t i = 0; i < blank * (int32_t)p->field_bits / 4; i++) {
-            *r.plane++ = 0;
+/* stored: bytes of a plane that a strip writes and steps over. */
+static inline void shift(const ebnn_lanes_strip_t *s, strip_t inner, strip_t first, strip_t last,
+                         uint32_t stored) {
+    const int32_t fields = (int32_t)((uint32_t)s->shift & 7u);
+    const int32_t in_words = (int32_t)s->in_words;
+    /* output word i = input word `word` + i, shifted up, over the top of the one before */
+    int32_t word = (s->shift - fields) / 8 + (fields != 0 ? 1 : 0);
+    const uint32_t factor = ((fields != 0 ? 1u << (32 - 4 * fields) : 1u) << s->code_shift) - 1u;
+    const uint32_t steps = 4u * s->in_words | (s->stride - stored) << 16;
+    ebnn_lanes_strip_t part = *s;
+    part.words = 4;
+    for (uint32_t left = s->words; left != 0u; left -= part.words, word += 4) {
+        strip_t strip = NULL;
+        int32_t from = word - 1;
+        if (left < 4u) {
+            part.words = left;
+        } else if (word >= 0 && word + 4 <= in_words && (word == 0 || fields == 0)) {
+            strip = first;
+            from++;
+        } else if (word > 0 && word + 4 <= in_words) {
+            strip = inner;
+        } else if (word > 0 && word + 3 == in_words) {
+            strip = last;
         }
-        if (carried) {
-            r.carry = (uint32_t)(((uint64_t)x[first - 1] * factor) >> 32);
-        }
-        if (p->field_bits == 4u) {
-            whole_row(&r, (uint32_t)live, behind, factor, 4u);
+        if (strip != NULL && 4u * s->in_words <= 0xFFFFu) {
+            const uint32_t *x = s->x + from;
+            strip(x, part.plane, factor, steps, part.masks != NULL ? part.masks : ALL,
+                  x + s->channels * s->in_words);
         } else {
-            whole_row(&r, (uint32_t)live, behind, factor, 8u);
+            ebnn_lanes_shift(&part);
         }
-        plane = r.plane;
+        part.shift += 32;
+        part.plane += s->field_bits;
+        part.masks = part.masks != NULL ? part.masks + 4 : NULL;
     }
-    return plane;
+}
+
+void ebnn_lanes_shift4__cortex_m4(const ebnn_lanes_strip_t *strip) {
+    shift(strip, ebnn_lanes_inner4, ebnn_lanes_first4, ebnn_lanes_last4, 0u);
+}
+
+void ebnn_lanes_shift8__cortex_m4(const ebnn_lanes_strip_t *strip) {
+    shift(strip, ebnn_lanes_inner8, ebnn_lanes_first8, ebnn_lanes_last8, 32u);
 }
 
 #else
 
-uint32_t *ebnn_lanes_shift__cortex_m4(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t shift,
-                                      uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
-    return ebnn_lanes_shift(p, x, shift, in_words, masks, plane);
+void ebnn_lanes_shift4__cortex_m4(const ebnn_lanes_strip_t *strip) {
+    ebnn_lanes_shift(strip);
+}
+
+void ebnn_lanes_shift8__cortex_m4(const ebnn_lanes_strip_t *strip) {
+    ebnn_lanes_shift(strip);
 }
 
 #endif

@@ -5,28 +5,22 @@
  */
 #include "blanes_m4.h"
 
-#if EBNN_THUMB2
+#if EBNN_ARM_DSP
 
 /* One element: *at[pattern]++ = offset. */
 #define PUT(bit)                                                                                             \
     "ubfx %[t], %[v], #" bit ", #4\n"                                                                        \
-    "ldr %[p], [%[at], %[t], lsl #2]\n"                                                                      \
+    "add %[t], %[at], %[t], lsl #2\n"                                                                        \
+    "ldr %[p], [%[t]]\n"                                                                                     \
     "strh %[o], [%[p]], #2\n"                                                                                \
-    "str %[p], [%[at], %[t], lsl #2]\n"                                                                      \
+    "str %[p], [%[t]]\n"                                                                                     \
     "add %[o], %[s]\n"
 
-void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
-                                uint32_t weight_kind, uint32_t offset, uint32_t stride, uint16_t *list) {
+uint16_t *ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
+                                     uint32_t weight_kind, uint32_t offset, uint32_t stride, uint32_t zero,
+                                     uint16_t *list) {
     uint16_t *at[16];
-    for (uint32_t j = 0; j < EBNN_CLASSES; j++) {
-        at[14u - 2u * j] = list;
-        list += *counts++;
-        at[2u * j + 1u] = list;
-        list += *counts++;
-    }
-    if (weight_kind == 2u) {
-        at[5] = at[10] = list;
-    }
+    uint16_t *end = ebnn_lanes_runs(counts, weight_kind, list, at);
     for (; n >= 8u; n -= 8u) {
         uint32_t t, p;
         __asm__ volatile(PUT("0") PUT("4") PUT("8") PUT("12") PUT("16") PUT("20") PUT("24") PUT("28")
@@ -37,13 +31,16 @@ void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t
     for (uint32_t v = n != 0u ? *codes : 0u; n != 0u; n--, v >>= 4, offset += stride) {
         *at[v & 15u]++ = (uint16_t)offset;
     }
+    ebnn_lanes_pad(counts, zero, list, at);
+    return end;
 }
 
 #else
 
-void ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
-                                uint32_t weight_kind, uint32_t offset, uint32_t stride, uint16_t *list) {
-    ebnn_lanes_sort(codes, n, counts, weight_kind, offset, stride, list);
+uint16_t *ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint8_t *counts,
+                                     uint32_t weight_kind, uint32_t offset, uint32_t stride, uint32_t zero,
+                                     uint16_t *list) {
+    return ebnn_lanes_sort(codes, n, counts, weight_kind, offset, stride, zero, list);
 }
 
 #endif

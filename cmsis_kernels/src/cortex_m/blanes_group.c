@@ -1,0 +1,75 @@
+/*
+ * One group of output channels of the lanes kernels with the DSP extension: class sums and totals pass by
+ * pass, then the epilogue channel by channel.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "blanes_dsp.h"
+#include "blanes_m4.h"
+
+/* Planes of signs 0 and 1 (2 and 3) are channel 0 (1) of a group of ternary or two-plane weights. */
+static BL_COLD void join_pairs(uint32_t weight_kind, uint32_t n, uint32_t *t) {
+    for (uint32_t i = 0; i < ((n + 7u) & ~7u); i += 2u, t += 4) {
+        for (uint32_t c = 0; c < 2u; c++) {
+            const uint32_t s0 = t[2u * c], s1 = t[2u * c + 1u];
+            t[c] = weight_kind == 2u ? bl_shadd16(s0, s1) : bl_sadd16(bl_sadd16(s0, s0), s1);
+        }
+    }
+}
+
+/* What the totals exceed the sums D of the channels by. */
+static void total_bias(const ebnn_lanes_job_t *job, int32_t *bias) {
+    const uint32_t kind = job->p->weight_kind, top = ebnn_lanes_top(job->p);
+    bias[0] = bias[1] = bias[2] = bias[3] = 0;
+    for (uint32_t i = 0; i < EBNN_CLASSES * job->chunks; i++) {
+        const int32_t b = (int32_t)ebnn_lanes_bias(job->counts[i], top);
+        bias[0] += b;
+        bias[1] += (i & 1u) != 0u ? b : -b;
+        bias[2] += (i & 2u) != 0u ? b : -b;
+        bias[3] += (i & 4u) != 0u ? b : -b;
+    }
+    if (kind != 1u) {
+        for (uint32_t c = 0; c < 2u; c++) {
+            const int32_t s0 = bias[2u * c], s1 = bias[2u * c + 1u];
+            bias[c] = kind == 2u ? (s0 + s1) / 2 : 2 * s0 + s1;
+        }
+    }
+}
+
+/* Adds the totals of a pass's further chunks. */
+static BL_COLD const uint16_t *more_chunks(const ebnn_lanes_job_t *job, const uint16_t *list,
+                                           const uint8_t *base, uint32_t *sums, uint32_t *t, uint32_t words) {
+    for (uint32_t i = 1; i < job->chunks; i++) {
+        uint32_t more[2u * EBNN_LANES_TOTALS / sizeof(uint32_t)];
+        list = job->parts->sums[0](list, job->counts + EBNN_CLASSES * i, base, sums);
+        job->parts->totals(sums, more);
+        for (uint32_t k = 0; k < words; k++) {
+            t[k] = bl_sadd16(t[k], more[k]);
+        }
+    }
+    return list;
+}
+
+const uint16_t *ebnn_lanes_group__cortex_m4(const ebnn_lanes_job_t *job) {
+    const ebnn_lanes_parts_t *parts = job->parts;
+    const uint32_t pixels = job->p->field_bits == 4u ? 16u : 8u;
+    const ebnn_lanes_sum_t sum = parts->sums[0];
+    const uint8_t *base = job->base;
+    const uint16_t *list = job->list;
+    uint32_t *t = job->totals;
+    uint32_t sums[4u * EBNN_CLASSES];
+    int32_t bias[4];
+    for (uint32_t at = 0; at < job->n; at += pixels, base += 8, t += 2u * pixels) {
+        list = sum(job->list, job->counts, base, sums);
+        parts->totals(sums, t);
+        if (job->chunks > 1u) {
+            list = more_chunks(job, list, base, sums, t, 2u * pixels);
+        }
+    }
+    if (job->p->weight_kind != 1u) {
+        join_pairs(job->p->weight_kind, job->n, job->totals);
+    }
+    total_bias(job, bias);
+    parts->finish(job, bias);
+    return list;
+}
