@@ -30,7 +30,13 @@ def _following(rng: np.random.Generator, channels: int) -> tuple[dict[str, Any],
 
 
 def check(
-    isa: str, layer: Layer, rng: np.random.Generator, lists: str, budget: int | None, fuse: bool, small: bool = False
+    isa: str,
+    layer: Layer,
+    rng: np.random.Generator,
+    lists: str,
+    budget: int | None,
+    fuse: bool,
+    small: bool = False,
 ) -> None:
     following, quantise = _following(rng, layer.out_c) if fuse and layer.out == "s8" else (None, None)
     packed = pack_lanes(

@@ -24,7 +24,6 @@ from edgebnn.plan.pack_planes import (
     slots,
 )
 
-
 UNIT = 5
 """EBNN_LANES_UNIT of lanes.h: runs are a multiple of this many entries."""
 
@@ -55,7 +54,8 @@ def top_code(code_max: int, field_bits: int) -> int:
 
 def _chunk_bounds(k: int, chunks: int) -> list[tuple[int, int]]:
     """First and last + 1 element of every chunk."""
-    step = 8 * -(-(-(-k // 8)) // chunks)
+    words = -(-k // 8)
+    step = 8 * -(-words // chunks)
     return [(start, min(start + step, k)) for start in range(0, k, step)]
 
 
@@ -224,8 +224,6 @@ def pack_lanes(
     for m, a in (("mul", "add"), ("mul2", "add2")):
         if folded[m] is not None:
             fast = fast and _fits16(_affine_bound(bound, folded[m], folded[a]) >> shift)
-    # the fast epilogue narrows what it has computed for a fused quantiser, which must see the full range
-    fast = fast and (following is None or (folded["act_min"], folded["act_max"]) == (-128, 127))
     if folded["out_dtype"] == 1:
         fast = tuned and reach <= 16383 and not folded["combine"]
     after = _following(following, int(folded["act_min"]), int(folded["act_max"]))
@@ -336,6 +334,7 @@ def tuned_kernel(params: Params, small: bool = False) -> str:
             and params["next_bits"] == 2
             and params["shift"] == params["next_shift"] == 16
             and not params["combine"]
+            and (params["act_min"], params["act_max"]) == (-128, 127)
         )
         top = top_code(params["code_max"], params["field_bits"])
         out = "b1" if params["out_dtype"] == 1 else "block" if block and top == 3 and not small else "s8"

@@ -18,6 +18,13 @@
 
 #include "ebnn_planes.h"
 
+/* Runs once a layer, a tap or a channel: made for size. */
+#if defined(__GNUC__)
+#define EBNN_LANES_COLD __attribute__((cold))
+#else
+#define EBNN_LANES_COLD
+#endif
+
 #define EBNN_CLASSES 8u
 
 /* Entries of a unit of a run. */
@@ -76,8 +83,8 @@ void ebnn_lanes_shift(const ebnn_lanes_strip_t *strip);
 /* Writes the planes of output pixels first .. first + 8 * block_words - 1 (first: a multiple of 8), and the
  * plane of zeros; in: EBNN_NIBBLES; masks: block_words words of scratch. Fields of pixels past the last
  * one are arbitrary codes <= code_max. */
-void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                     uint32_t *masks, ebnn_lanes_shift_t shift_planes);
+EBNN_LANES_COLD void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first,
+                                     uint32_t *planes, uint32_t *masks, ebnn_lanes_shift_t shift_planes);
 
 /* Sorts the patterns of n elements into the list of a chunk; offset: of the plane of the first one; zero: of
  * the plane of zeros. Returns the end of the list.
@@ -124,8 +131,8 @@ typedef struct ebnn_lanes_parts {
 } ebnn_lanes_parts_t;
 
 /* The layer: loops over blocks and groups. */
-ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
-                             const ebnn_lanes_parts_t *parts);
+EBNN_LANES_COLD ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
+                                             const ebnn_lanes_parts_t *parts);
 
 uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p);
 

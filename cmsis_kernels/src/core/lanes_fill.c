@@ -42,8 +42,9 @@ void ebnn_lanes_shift(const ebnn_lanes_strip_t *s) {
 }
 
 /* Any stride: pixel by pixel. */
-static void fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t dy, int32_t dx,
-                          uint32_t first, uint32_t in_words, const uint32_t *masks, uint32_t *plane) {
+static EBNN_LANES_COLD void fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t dy,
+                                          int32_t dx, uint32_t first, uint32_t in_words,
+                                          const uint32_t *masks, uint32_t *plane) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t n = p->block_words;
     for (uint32_t c = 0; c < d->in_c; c++, x += in_words) {
@@ -67,7 +68,8 @@ static void fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x,
 }
 
 /* The pad code in all fields outside the image, in all planes of a tap (4-bit fields). */
-static void put_pads(const ebnn_bconv_lanes_params_t *p, const uint32_t *masks, uint32_t *plane) {
+static EBNN_LANES_COLD void put_pads(const ebnn_bconv_lanes_params_t *p, const uint32_t *masks,
+                                     uint32_t *plane) {
     for (uint32_t c = 0; c < p->dims.in_c; c++) {
         for (uint32_t i = 0; i < p->block_words; i++) {
             *plane++ |= ~masks[i] & (p->pad_code * 0x11111111u);

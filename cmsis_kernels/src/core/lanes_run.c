@@ -13,7 +13,7 @@ uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p) {
 }
 
 /* The list of a group, all chunks one after another, in buffer. */
-static void build(const ebnn_lanes_job_t *job, uint16_t *buffer) {
+static EBNN_LANES_COLD void build(const ebnn_lanes_job_t *job, uint16_t *buffer) {
     const ebnn_bconv_lanes_params_t *p = job->p;
     const uint32_t k = ebnn_lanes_k(p), stride = ebnn_lanes_stride(p);
     const uint32_t code_words = (k + 7u) / 8u;

@@ -9,7 +9,8 @@
 /* The signs of D + add, turned by flip, of n pixels of one channel as 4-bit codes. */
 static void signs(int32_t add, uint32_t flip, uint32_t n, const uint32_t *d, uint32_t *out) {
     const uint32_t add2 = ebnn_pkhbt16((uint32_t)add, (uint32_t)add);
-    const uint32_t top = 0x80008000u;
+    uint32_t top = 0x80008000u;
+    BL_OPAQUE(top); /* or the masks are applied after the shifts, which takes two instructions more */
     for (;; d += 16) {
         const uint32_t a = bl_sadd16(add2, d[0]) & top, b = bl_sadd16(add2, d[4]) & top;
         const uint32_t c = bl_sadd16(add2, d[8]) & top, e = bl_sadd16(add2, d[12]) & top;

@@ -36,7 +36,8 @@ BL_INLINE uint32_t eight(const uint32_t *d, int32_t muls, int32_t add, int32_t n
 }
 
 static void channel(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel_t *c) {
-    const int32_t add = c->add, next_add = c->next_add;
+    /* outputs are 128 too high */
+    const int32_t add = c->add, next_add = c->next_add - 128 * c->next_mul;
     const int32_t muls = (int32_t)ebnn_pkhbt16((uint32_t)c->mul, (uint32_t)c->next_mul);
     const uint32_t n = c->n & 7u;
     const uint32_t *d = c->totals;

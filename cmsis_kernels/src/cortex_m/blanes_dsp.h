@@ -17,8 +17,11 @@
 /* Rarely needed: made for size. */
 #if defined(__GNUC__)
 #define BL_COLD __attribute__((noinline, cold))
+/* A value that the compiler must not fold into the code that uses it. */
+#define BL_OPAQUE(v) __asm__("" : "+r"(v))
 #else
 #define BL_COLD
+#define BL_OPAQUE(v)
 #endif
 
 #if EBNN_ARM_DSP

@@ -45,7 +45,7 @@ void ebnn_lanes_channels__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *
         if (p->next_bits != 0u) {
             c.next = (uint32_t *)job->io->out2 + o * words + job->first / 8u;
             c.next_mul = p->next_mul[o];
-            c.next_add = p->next_add[o] + p->act_min * c.next_mul;
+            c.next_add = p->next_add[o];
         }
         channel(p, &c);
     }
@@ -58,65 +58,89 @@ BL_INLINE uint32_t affine2(uint32_t d, int32_t mul, int32_t add, uint32_t shift)
     return ebnn_pkhbt16((uint32_t)(low >> shift), (uint32_t)(high >> shift));
 }
 
-BL_INLINE int32_t pick(int32_t t, int32_t u, uint32_t combine) {
-    const int take_u = combine == 1u ? u > t : u < t;
-    return take_u ? u : t;
+/* PReLU and its like: puts max or min of two maps in the place of the totals. */
+static BL_COLD void combine(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel_t *c) {
+    uint32_t *d = c->totals;
+    for (uint32_t i = 0; i < ((c->n + 7u) & ~7u); i += 2u, d += 4) {
+        int32_t y[2];
+        for (uint32_t half = 0; half < 2u; half++) {
+            const int32_t v = (int16_t)(*d >> (16u * half));
+            const int32_t t = v * c->mul + c->add, u = v * c->mul2 + c->add2;
+            const int take_u = p->combine == 1u ? u > t : u < t;
+            y[half] = (take_u ? u : t) >> p->shift;
+        }
+        *d = ebnn_pkhbt16((uint32_t)y[0], (uint32_t)y[1]);
+    }
 }
 
-BL_INLINE uint32_t combined2(const ebnn_lanes_channel_t *c, uint32_t d, uint32_t shift, uint32_t combine) {
-    const int32_t low = pick(bl_smlabb(d, c->mul, c->add), bl_smlabb(d, c->mul2, c->add2), combine);
-    const int32_t high = pick(bl_smlatb(d, c->mul, c->add), bl_smlatb(d, c->mul2, c->add2), combine);
-    return ebnn_pkhbt16((uint32_t)(low >> shift), (uint32_t)(high >> shift));
-}
-
-static void channel(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel_t *c) {
+/* The s8 outputs of a channel: totals through the map, plus the shortcut, clamped. */
+static void outputs(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel_t *c) {
     const uint32_t *d = c->totals;
     const uint8_t *residual = c->residual;
     uint8_t *out = c->out;
-    uint32_t *next = c->next;
-    const int32_t mul = c->mul, add = c->add, next_mul = c->next_mul, next_add = c->next_add;
-    const uint32_t shift = p->shift, next_shift = p->next_shift, combine = p->combine;
+    const int32_t mul = p->combine != 0u ? 1 : c->mul, add = p->combine != 0u ? 0 : c->add;
+    const uint32_t shift = p->combine != 0u ? 0u : p->shift;
     const uint32_t low = (uint32_t)(p->act_min & 0xFF) * 0x01010101u;
     const uint32_t range = (uint32_t)(p->act_max - p->act_min) * 0x01010101u;
-    const uint32_t top = ((1u << p->next_bits) - 1u) * 0x01010101u;
     for (uint32_t n = c->n;; n -= 8u, d += 16, out += 8) {
-        uint32_t y[4], e, f, q = 0;
-        for (uint32_t i = 0; i < 4u; i++) {
-            y[i] =
-                combine == 0u ? affine2(d[4u * i], mul, add, shift) : combined2(c, d[4u * i], shift, combine);
-        }
+        uint32_t y0 = affine2(d[0], mul, add, shift), y1 = affine2(d[4], mul, add, shift);
+        uint32_t y2 = affine2(d[8], mul, add, shift), y3 = affine2(d[12], mul, add, shift);
         if (residual != NULL) {
             const uint32_t r0 = ebnn_load32(residual), r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
             const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
-            y[0] = ebnn_sxtab16(y[0], p0);
-            y[2] = ebnn_sxtab16_ror8(y[2], p0);
-            y[1] = ebnn_sxtab16(y[1], p1);
-            y[3] = ebnn_sxtab16_ror8(y[3], p1);
+            y0 = ebnn_sxtab16(y0, p0);
+            y2 = ebnn_sxtab16_ror8(y2, p0);
+            y1 = ebnn_sxtab16(y1, p1);
+            y3 = ebnn_sxtab16_ror8(y3, p1);
             residual += 8;
         }
-        BL_USAT16X4(y[0], y[1], y[2], y[3], 8);
-        e = bl_uadd8(bl_umin8(y[0] | (y[2] << 8), range), low);
-        f = bl_uadd8(bl_umin8(y[1] | (y[3] << 8), range), low);
+        BL_USAT16X4(y0, y1, y2, y3, 8);
+        const uint32_t e = bl_uadd8(bl_umin8(y0 | (y2 << 8), range), low);
+        const uint32_t f = bl_uadd8(bl_umin8(y1 | (y3 << 8), range), low);
         const uint32_t both[2] = {ebnn_pkhbt16(e, f), ebnn_pkhtb16(e, f)};
-        if (next != NULL) {
-            for (uint32_t i = 0; i < 4u; i++) {
-                y[i] = affine2(y[i], next_mul, next_add, next_shift);
-            }
-            BL_USAT16X4(y[0], y[1], y[2], y[3], 4);
-            q = bl_umin8(y[0] | (y[1] << 8), top) | bl_umin8(y[2] | (y[3] << 8), top) << 4;
-        }
         if (n < 8u) {
-            ebnn_lanes_put_tail__cortex_m4(n, both, q, out, next);
+            ebnn_lanes_put_tail__cortex_m4(n, both, 0, out, NULL);
             return;
         }
         ebnn_store32(out, both[0]);
         ebnn_store32(out + 4, both[1]);
-        if (next != NULL) {
-            *next++ = q;
-        }
         if (n == 8u) {
             return;
         }
+    }
+}
+
+/* The codes of a channel's outputs for the next layer. */
+static void codes(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel_t *c) {
+    const uint8_t *y = c->out;
+    uint32_t *next = c->next;
+    const int32_t mul = c->next_mul, add = c->next_add;
+    const uint32_t shift = p->next_shift;
+    const uint32_t top = ((1u << p->next_bits) - 1u) * 0x01010101u;
+    for (uint32_t n = c->n;; n -= 8u, y += 8) {
+        const uint32_t r0 = ebnn_load32(y), r1 = n > 4u ? ebnn_load32(y + 4) : 0u;
+        const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
+        uint32_t q0 = affine2(ebnn_sxtb16(p0), mul, add, shift);
+        uint32_t q1 = affine2(ebnn_sxtb16(p1), mul, add, shift);
+        uint32_t q2 = affine2(ebnn_sxtb16_ror8(p0), mul, add, shift);
+        uint32_t q3 = affine2(ebnn_sxtb16_ror8(p1), mul, add, shift);
+        BL_USAT16X4(q0, q1, q2, q3, 4);
+        const uint32_t q = bl_umin8(q0 | (q1 << 8), top) | bl_umin8(q2 | (q3 << 8), top) << 4;
+        if (n <= 8u) {
+            *next = q & (~0u >> (32u - 4u * n));
+            return;
+        }
+        *next++ = q;
+    }
+}
+
+static void channel(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel_t *c) {
+    if (p->combine != 0u) {
+        combine(p, c);
+    }
+    outputs(p, c);
+    if (p->next_bits != 0u) {
+        codes(p, c);
     }
 }
 
