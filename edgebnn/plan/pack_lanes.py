@@ -344,27 +344,33 @@ def tuned_kernel(params: Params, small: bool = False) -> str:
 
 def lanes_cost(params: Params, kernel: str) -> float:
     """Estimated Cortex-M4 cycles of a layer in integer lanes: sums, totals and epilogue, planes, lists; the
-    coefficients are fitted to the estimator's figures of the tuned kernel."""
+    coefficients are those of the tuned kernels' loops by the estimator's table."""
     d = params["dims"]
     k = d["kernel_h"] * d["kernel_w"] * d["in_c"]
     pixels = d["out_h"] * d["out_w"]
-    narrow, chunks = params["field_bits"] == 4, params["chunks"]
-    units = -(-pixels // 8)
-    passes = -(-pixels // 16) if narrow else units
-    sums = passes * (7.0 * k + 460.0 * chunks if narrow else 6.1 * k + 660.0)
-    if not params["fast"]:
-        finish = 4300.0
-    else:
-        finish = 170.0 + 185.0 * (chunks - 1) if narrow else 250.0
-        block = (
-            params["next_bits"] == 2
-            and params["shift"] == params["next_shift"] == 16
-            and not params["combine"]
-        )
-        finish += (
-            210.0 if params["out_dtype"] == 1 else 590.0 if block else 1100.0 + 60.0 * params["next_bits"]
-        )
-    build = 0.0 if params["lists"] is not None else 8.4 * k + 170.0
-    fill = k * units * (12.0 if narrow else 21.0) * (1.0 if d["stride_h"] == d["stride_w"] == 1 else 8.0)
+    narrow, groups = params["field_bits"] == 4, params["groups"]
+    words = -(-pixels // 8)
+    passes = -(-pixels // 16) if narrow else words
+    counts = params["counts"]
+    if params["chunks"] > 1:  # a byte more a group
+        counts = counts[: len(counts) - groups]
+    units, chunks = float((counts % 16).sum() + (counts // 16).sum()), len(counts) / 8
+    top = top_code(params["code_max"], params["field_bits"])
+    sums = (34.0 if top == 3 else 31.5) * units + 260.0 * chunks
+    sums += (290.0 if narrow else 190.0) * chunks + 320.0 * (chunks - groups)
+    per_word = 4300.0
+    if params["fast"]:
+        channels = 4 if params["weight_kind"] == 1 else 2
+        out = {"b1": 30.0, "block": 68.0, "s8": 72.0 + 50.0 * (params["next_bits"] > 0)}
+        per_word = channels * out[tuned_kernel(params).removesuffix("__cortex_m4").rsplit("_")[-1]]
+        per_word += 100.0 * (params["weight_kind"] != 1) + 250.0 * (params["combine"] != 0)
+    build = 0.0 if params["lists"] is not None else groups * (8.0 * k + 750.0)
+    fill = 7.2 if narrow else 13.0
+    if params["block_words"] % 4:
+        fill = 35.0
+    if (d["stride_h"], d["stride_w"]) != (1, 1) or d["out_w"] != d["in_w"]:
+        fill = 150.0
+    blocks = -(-words // params["block_words"])
     slow = 1.0 if kernel.endswith("cortex_m4") else 1.6
-    return slow * (params["groups"] * (sums + units * finish + build) + fill)
+    rest = groups * (650.0 * blocks + words * per_word) + blocks * build
+    return slow * (passes * sums + rest + fill * k * words)

@@ -19,11 +19,11 @@ from edgebnn.targets import Target
 from .blob import KernelCall
 from .layers import LAYERS, check, random_codes
 
-_TRIES = 20
+_TRIES = 8  # random layers for every call of a kernel
 
 
-def choices(graph: Graph, target: Target, kernel: Kernel, optimize: str) -> list[Choice]:
-    """What the candidates of the kernel's ISA propose for the graph's op with exactly this kernel."""
+def proposals(graph: Graph, target: Target, isas: set[str], optimize: str) -> list[Choice]:
+    """What the candidates of these ISAs propose for the graph's op."""
     op = graph.ops[0]
     context = Context(
         op,
@@ -34,11 +34,15 @@ def choices(graph: Graph, target: Target, kernel: Kernel, optimize: str) -> list
     )
     found: list[Choice] = []
     for candidate in CANDIDATES:
-        if candidate.isa == kernel.isa and op.type in candidate.op_types:
+        if candidate.isa in isas and op.type in candidate.op_types:
             proposed = candidate.propose(context)
-            if not isinstance(proposed, str):
-                found += [c for c in proposed if c.kernel == kernel.symbol]
+            found += [] if isinstance(proposed, str) else proposed
     return found
+
+
+def choices(graph: Graph, target: Target, kernel: Kernel, optimize: str) -> list[Choice]:
+    """Those of exactly this kernel."""
+    return [c for c in proposals(graph, target, {kernel.isa}, optimize) if c.kernel == kernel.symbol]
 
 
 def call(graph: Graph, choice: Choice, struct: str, rng: np.random.Generator, label: str) -> KernelCall:
@@ -84,27 +88,26 @@ def random_calls(
 
     Calls over ``most_work`` bytes of RAM or ``most_data`` bytes of parameters and tensors are not taken.
     """
-    out: list[KernelCall] = []
-    unreached: list[str] = []
-    for kernel in kernels().values():
-        if kernel.isa not in target.isa:
-            continue
-        wanted = per_kernel(kernel)
-        taken: list[KernelCall] = []
-        rng = np.random.default_rng([seed, zlib.crc32(kernel.symbol.encode())])
-        for _ in range(_TRIES * wanted):
-            if len(taken) >= wanted:
+    wanted = {k.symbol: per_kernel(k) for k in kernels().values() if k.isa in target.isa}
+    taken: dict[str, list[KernelCall]] = {symbol: [] for symbol in wanted}
+    for op_type in dict.fromkeys(kernels()[symbol].op for symbol in wanted):
+        mine = [symbol for symbol in wanted if kernels()[symbol].op == op_type]
+        rng = np.random.default_rng([seed, zlib.crc32(op_type.encode())])
+        for _ in range(_TRIES * max(wanted[symbol] for symbol in mine)):
+            lacking = [symbol for symbol in mine if len(taken[symbol]) < wanted[symbol]]
+            if not lacking:
                 break
-            graph = LAYERS[kernel.op](rng)
+            graph = LAYERS[op_type](rng)
             check(graph)
-            found = choices(graph, target, kernel, "size" if rng.random() < 0.3 else "speed")
-            if not found:
-                continue
-            choice = found[int(rng.integers(len(found)))]
-            made = call(graph, choice, kernel.struct, rng, describe(graph, choice))
-            if made.work_size() <= most_work and made.data_size() <= most_data:
-                taken.append(made)
-        if wanted and not taken:
-            unreached.append(kernel.symbol)
-        out += taken
-    return out, unreached
+            isas = {kernels()[symbol].isa for symbol in lacking}
+            proposed = proposals(graph, target, isas, "size" if rng.random() < 0.3 else "speed")
+            for symbol in lacking:
+                found = [c for c in proposed if c.kernel == symbol]
+                if not found:
+                    continue
+                choice = found[int(rng.integers(len(found)))]
+                made = call(graph, choice, kernels()[symbol].struct, rng, describe(graph, choice))
+                if made.work_size() <= most_work and made.data_size() <= most_data:
+                    taken[symbol].append(made)
+    unreached = [symbol for symbol, count in wanted.items() if count and not taken[symbol]]
+    return [made for calls in taken.values() for made in calls], unreached

@@ -76,7 +76,12 @@ def bconv2d(rng: Rng) -> Graph:
         h = w = 1
     dtype = _pick(rng, ("b1", "b1", "b1", "u2", "u2", "u3", "u4", "s8"))
     kind = _pick(rng, ("binary", "binary", "binary", "ternary", "two_plane"))
-    binary = rng.random() < 0.25  # bits in, bits out by thresholds: kernels of their own take these
+    block = rng.random() < 0.08  # the usual block: u2, shortcut, shifts of 16, u2 for the next layer
+    if block:
+        dtype, kind = "u2", "binary"
+    binary = (
+        not block and rng.random() < 0.25
+    )  # bits in, bits out by thresholds: kernels of their own take these
     if binary:
         dtype, kind = "b1", _pick(rng, ("binary", "binary", "binary", "ternary"))
     zero = int(rng.integers(-20, 21)) if dtype == "s8" and rng.random() < 0.5 else 0
@@ -89,15 +94,15 @@ def bconv2d(rng: Rng) -> Graph:
     bound = max(1, int(np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)).max()) * _LIMITS[dtype])
     spread = max(2, int(bound**0.5) * 2)
     out_dtype = _pick(rng, ("b1", "b1", "b1", "s8", "s8", "s8", "s32", "u2", "u3", "u4"))
-    if binary:
-        out_dtype = "b1"
+    if binary or block:
+        out_dtype = "b1" if binary else "s8"
     if out_dtype == "b1" and (binary or rng.random() < 0.7):
         threshold = rng.integers(-spread, spread + 1, out_c)
         threshold[rng.random(out_c) < 0.05] = np.iinfo(np.int32).min
         threshold[rng.random(out_c) < 0.05] = np.iinfo(np.int32).max
         attrs["threshold"] = threshold.astype(np.int32)
     elif out_dtype != "s32":
-        largest = max(1, min(32767, (1 << 29) // bound))
+        largest = max(1, min(_pick(rng, (32767, 16000, 5000)), (1 << 29) // bound))
         attrs["mul"] = rng.integers(-largest, largest + 1, out_c).astype(np.int16)
         attrs["add"] = rng.integers(-largest * spread, largest * spread + 1, out_c).astype(np.int32)
         attrs["shift"] = max(0, int(largest * spread // 64).bit_length())
@@ -108,18 +113,36 @@ def bconv2d(rng: Rng) -> Graph:
         attrs["act_min"], attrs["act_max"] = (-128, 127) if rng.random() < 0.7 else (-100, 90)
         if out_dtype.startswith("u"):
             attrs["act_min"], attrs["act_max"] = 0, _LIMITS[out_dtype]
+    if block:
+        attrs = {key: v for key, v in attrs.items() if key not in ("combine", "mul2", "add2")}
+        attrs |= _of_block(rng, out_c, spread)
     out = TensorType((1, 1, 1), out_dtype, 0.5)
     graph = _one("bconv2d", [source], out, attrs)
     if out_dtype != "s8":
         return graph
     inputs = [source]
-    if rng.random() < 0.5:
+    if block or rng.random() < 0.5:
         inputs.append(TensorType(graph.tensors["out"].shape, "s8", 0.5))
-    second = None
-    if rng.random() < 0.4:  # the next layer's quantiser, fused
+    second = "u2" if block else None
+    if not block and rng.random() < 0.4:  # the next layer's quantiser, fused
         second = str(_pick(rng, ("b1", "u2", "u2", "u3", "u4", "s8")))
         attrs |= {f"next_{key}": value for key, value in _quantizer(rng, out_c, second).items()}
     return _one("bconv2d", inputs, out, attrs, second)
+
+
+def _of_block(rng: Rng, channels: int, spread: int) -> dict[str, Any]:
+    """One map and a quantiser, both with shifts of 16."""
+    largest = max(1, min(32767, (40 << 16) // spread))
+    return {
+        "mul": rng.integers(-largest, largest + 1, channels).astype(np.int16),
+        "add": rng.integers(-(30 << 16), 30 << 16, channels).astype(np.int32),
+        "shift": 16,
+        "act_min": -128,
+        "act_max": 127,
+        "next_mul": rng.integers(-3000, 3001, channels).astype(np.int16),
+        "next_add": rng.integers(-9999, 200_000, channels).astype(np.int32),
+        "next_shift": 16,
+    }
 
 
 def _quantizer(rng: Rng, channels: int, dtype: str) -> dict[str, Any]:

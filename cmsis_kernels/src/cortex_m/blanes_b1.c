@@ -12,8 +12,10 @@ static void signs(int32_t add, uint32_t flip, uint32_t n, const uint32_t *d, uin
     uint32_t top = 0x80008000u;
     BL_OPAQUE(top); /* or the masks are applied after the shifts, which takes two instructions more */
     for (;; d += 16) {
-        const uint32_t a = bl_sadd16(add2, d[0]) & top, b = bl_sadd16(add2, d[4]) & top;
-        const uint32_t c = bl_sadd16(add2, d[8]) & top, e = bl_sadd16(add2, d[12]) & top;
+        uint32_t a = d[0], b = d[4], c = d[8], e = d[12];
+        BL_TOGETHER(a, b, c, e);
+        a = bl_sadd16(add2, a) & top, b = bl_sadd16(add2, b) & top;
+        c = bl_sadd16(add2, c) & top, e = bl_sadd16(add2, e) & top;
         const uint32_t v = flip ^ ((e | b >> 4 | c >> 8 | a >> 12) >> 3);
         if (n <= 8u) {
             *out = v & (~0u >> (32u - 4u * n)); /* GCC 12 miscompiles a condition here (M55) */

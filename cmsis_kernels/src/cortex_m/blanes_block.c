@@ -20,9 +20,12 @@ BL_INLINE uint32_t map_high(uint32_t d, int32_t muls, int32_t add) {
 BL_INLINE uint32_t eight(const uint32_t *d, int32_t muls, int32_t add, int32_t next_add, uint32_t r0,
                          uint32_t r1, uint32_t *y) {
     const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
-    uint32_t y0 = ebnn_sxtab16(map_low(d[0], muls, add), p0), y1 = ebnn_sxtab16(map_low(d[4], muls, add), p1);
-    uint32_t y2 = ebnn_sxtab16_ror8(map_low(d[8], muls, add), p0);
-    uint32_t y3 = ebnn_sxtab16_ror8(map_low(d[12], muls, add), p1);
+    uint32_t y0 = d[0], y1 = d[4], y2 = d[8], y3 = d[12];
+    BL_TOGETHER(y0, y1, y2, y3);
+    y0 = ebnn_sxtab16(map_low(y0, muls, add), p0);
+    y1 = ebnn_sxtab16(map_low(y1, muls, add), p1);
+    y2 = ebnn_sxtab16_ror8(map_low(y2, muls, add), p0);
+    y3 = ebnn_sxtab16_ror8(map_low(y3, muls, add), p1);
     BL_USAT16X4(y0, y1, y2, y3, 8);
     const uint32_t e = y0 | (y2 << 8), f = y1 | (y3 << 8);
     y[0] = ebnn_pkhbt16(e, f) ^ 0x80808080u;

@@ -19,9 +19,12 @@
 #define BL_COLD __attribute__((noinline, cold))
 /* A value that the compiler must not fold into the code that uses it. */
 #define BL_OPAQUE(v) __asm__("" : "+r"(v))
+/* Four loads in a row, which pipeline. */
+#define BL_TOGETHER(a, b, c, d) __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 #else
 #define BL_COLD
 #define BL_OPAQUE(v)
+#define BL_TOGETHER(a, b, c, d)
 #endif
 
 #if EBNN_ARM_DSP

@@ -43,8 +43,13 @@ static BL_COLD const uint16_t *more_chunks(const ebnn_lanes_job_t *job, const ui
         uint32_t more[2u * EBNN_LANES_TOTALS / sizeof(uint32_t)];
         list = job->parts->sums[0](list, job->counts + EBNN_CLASSES * i, base, sums);
         job->parts->totals(sums, more);
-        for (uint32_t k = 0; k < words; k++) {
-            t[k] = bl_sadd16(t[k], more[k]);
+        for (uint32_t k = 0; k < words; k += 4u) {
+            uint32_t a = t[k], b = t[k + 1u], c = t[k + 2u], d = t[k + 3u];
+            BL_TOGETHER(a, b, c, d);
+            t[k] = bl_sadd16(a, more[k]);
+            t[k + 1u] = bl_sadd16(b, more[k + 1u]);
+            t[k + 2u] = bl_sadd16(c, more[k + 2u]);
+            t[k + 3u] = bl_sadd16(d, more[k + 3u]);
         }
     }
     return list;

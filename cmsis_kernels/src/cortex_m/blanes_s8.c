@@ -83,8 +83,10 @@ static void outputs(const ebnn_bconv_lanes_params_t *p, const ebnn_lanes_channel
     const uint32_t low = (uint32_t)(p->act_min & 0xFF) * 0x01010101u;
     const uint32_t range = (uint32_t)(p->act_max - p->act_min) * 0x01010101u;
     for (uint32_t n = c->n;; n -= 8u, d += 16, out += 8) {
-        uint32_t y0 = affine2(d[0], mul, add, shift), y1 = affine2(d[4], mul, add, shift);
-        uint32_t y2 = affine2(d[8], mul, add, shift), y3 = affine2(d[12], mul, add, shift);
+        uint32_t y0 = d[0], y1 = d[4], y2 = d[8], y3 = d[12];
+        BL_TOGETHER(y0, y1, y2, y3);
+        y0 = affine2(y0, mul, add, shift), y1 = affine2(y1, mul, add, shift);
+        y2 = affine2(y2, mul, add, shift), y3 = affine2(y3, mul, add, shift);
         if (residual != NULL) {
             const uint32_t r0 = ebnn_load32(residual), r1 = n > 4u ? ebnn_load32(residual + 4) : 0u;
             const uint32_t p0 = ebnn_pkhbt16(r0, r1), p1 = ebnn_pkhtb16(r0, r1);
