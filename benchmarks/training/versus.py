@@ -59,4 +59,25 @@ def section(table: dict[str, dict[str, Any]]) -> list[str]:
             cells += [f"{rows[name][key]:,}", f"{other:,.0f}", f"{ratio:.2f}"]
             wins += [key] if ratio > 1 else []
         lines.append("| " + " | ".join([*cells, ", ".join(wins) or "-"]) + " |")
+    return lines + _other_topologies(table, {name: mean[name] for name in low_bit})
+
+
+def _other_topologies(table: dict[str, dict[str, Any]], low_bit: dict[str, float]) -> list[str]:
+    """One paragraph for each INT8 network that is no kws1d: which low-bit ones it beats in accuracy and a cost."""
+    lines: list[str] = []
+    for name, entry in table.items():
+        if name.startswith(("kws1d-", "teacher")) or not entry["bytes"]:
+            continue
+        accuracy = statistics.mean(entry["val"])
+        beaten = {
+            key: [n for n, mean in low_bit.items() if mean <= accuracy and table[n][key] >= entry[key]]
+            for key in ("bytes", "cycles")
+        }
+        lines += [
+            "",
+            f"{name} ({accuracy:.2f} %, {entry['bytes']:,} bytes, {entry['cycles']:,} cycles) is at least as",
+        ]
+        lines += [
+            f"accurate, with no more {key}, as: {', '.join(who) or 'none'}." for key, who in beaten.items()
+        ]
     return lines
