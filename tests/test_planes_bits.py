@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from planes_util import Layer, bit_planes, random_layer, reference, run_kernel, unpack_planes
 
+from edgebnn.plan.bits import bits_kernel
 from edgebnn.plan.pack_bits import pack_bits_conv
 from edgebnn.plan.pack_planes import Packed
 
-KERNELS = ("ebnn_bconv2d_bits__portable", "ebnn_bconv2d_bits__cortex_m4")
+ISAS = ("portable", "cortex_m4")
 
 
-def check(kernel: str, layer: Layer, lists: str, budget: int | None, way: str | None) -> None:
+def check(isa: str, layer: Layer, lists: str, budget: int | None, way: str | None) -> None:
     packed = pack_bits_conv(
-        layer.codes, layer.kind, layer.pad_one, layer.dims, layer.epilogue, lists, budget, way
+        layer.codes, layer.kind, layer.pad_one, layer.dims, layer.epilogue, lists, budget, way, least_bits=6
     )
     if not isinstance(packed, Packed):
         assert not layer.pad_one or "threshold" not in layer.epilogue, packed
@@ -22,26 +23,27 @@ def check(kernel: str, layer: Layer, lists: str, budget: int | None, way: str | 
     _, want = reference(layer)
     pixels = layer.dims["out_h"] * layer.dims["out_w"]
     size = 4 * -(-pixels // 32) * layer.out_c
-    out, _ = run_kernel(kernel, "ebnn_bconv_bits_params_t", packed, [bit_planes(layer.x)], size)
-    got = unpack_planes(out, layer.out_c, pixels)
-    np.testing.assert_array_equal(got, (want.reshape(pixels, -1).T < 0).astype(int))
+    for kernel in {f"ebnn_bconv2d_bits__{isa}", bits_kernel(packed, isa)}:
+        out, _ = run_kernel(kernel, "ebnn_bconv_bits_params_t", packed, [bit_planes(layer.x)], size)
+        got = unpack_planes(out, layer.out_c, pixels)
+        np.testing.assert_array_equal(got, (want.reshape(pixels, -1).T < 0).astype(int), kernel)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("seed", range(90))
-def test_random_layers(kernel: str, seed: int) -> None:
+def test_random_layers(isa: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     kind = ("binary", "binary", "ternary")[seed % 3]
     layer = random_layer(rng, dtype="b1", kind=kind, out="b1", pad_one=True if seed % 10 else None)
     k = layer.codes[0].size
     way = {0: "buckets", 1: "minority", 2: None}[seed % 3] if kind == "binary" else None
-    check(kernel, layer, ("flash", "ram")[seed % 2], (None, 8 * k * 2 + 40)[seed % 4 < 1], way)
+    check(isa, layer, ("flash", "ram")[seed % 2], (None, 8 * k * 2 + 40)[seed % 4 < 1], way)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("way", ["buckets", "minority", "direct"])
 @pytest.mark.parametrize("plus", [0.0, 0.05, 0.35, 0.65, 1.0])
-def test_skewed_weights(kernel: str, way: str, plus: float) -> None:
+def test_skewed_weights(isa: str, way: str, plus: float) -> None:
     """Any weight statistics and any thresholds: the sums must not overflow."""
     rng = np.random.default_rng(int(plus * 100))
     for in_c in (3, 67):
@@ -60,4 +62,4 @@ def test_skewed_weights(kernel: str, way: str, plus: float) -> None:
         layer.epilogue.pop("mul", None)
         layer.epilogue["threshold"] = rng.integers(-in_c * 10, in_c * 10, layer.out_c).astype(np.int32)
         for lists in ("flash", "ram"):
-            check(kernel, layer, lists, None, way)
+            check(isa, layer, lists, None, way)

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from edgebnn.plan.geometry import conv_dims, epilogue
-from edgebnn.plan.pack_bits import pack_bits_conv
+from edgebnn.plan.pack_bits import LEAST_BITS, pack_bits_conv
 from edgebnn.plan.pack_bits_dense import pack_dense_bits
 from edgebnn.plan.pack_planes import Packed, Unfit
 from edgebnn.plan.types import Candidate, Choice, Context
@@ -27,7 +27,7 @@ _CYCLES = {
 }
 
 
-def bits_cost(packed: Packed, kernel: str) -> float:
+def bits_cost(packed: Packed, isa: str) -> float:
     """Estimated Cortex-M4 cycles, within 10 % of the instruction-level estimate: planes built, lists built, list
     entries summed, sums finished."""
     p = packed.params
@@ -42,7 +42,7 @@ def bits_cost(packed: Packed, kernel: str) -> float:
     cycles += words * taps * (10.5 * d["in_c"] + 170.0) + 1500.0 * blocks + 1000.0
     if p["lists"] is None:
         cycles += blocks * (entries * build + units * build_unit)
-    return cycles * SLOWER[kernel.rpartition("__")[2]]
+    return cycles * SLOWER[isa]
 
 
 def _dtypes(c: Context) -> str | None:
@@ -53,7 +53,28 @@ def _dtypes(c: Context) -> str | None:
     return None
 
 
-def _propose(c: Context, kernel: str) -> list[Choice] | str:
+def _narrow(packed: Packed) -> bool:
+    """Whether -64 <= 2 S + odd - T < 64 in all channels, so that the sums modulo 64 do (``ebnn_bits_narrow``)."""
+    p = packed.params
+    d = p["dims"]
+    entries = 2 * p["runs"][:, 0, 0].astype(int)  # or one less: an entry of zeros
+    offset = 2 * p["runs"][:, 0, 1].astype(int) + (p["flags"] & 1) - p["total_start"]
+    low = offset + entries - 1 - d["kernel_h"] * d["kernel_w"] * d["in_c"]
+    return bool((offset + entries <= 63).all() and (low >= -64).all())
+
+
+def bits_kernel(packed: Packed, isa: str) -> str:
+    """The kernel that has no more code than the packed layer needs."""
+    p, form = packed.params, ""
+    if isa in ("cortex_m4", "thumb2"):
+        if p["way"] == 1 and p["bits"] <= 7:
+            form = "_buckets"
+        elif p["way"] == 2 and _narrow(packed):
+            form = "_minority"
+    return f"ebnn_bconv2d_bits{form}__{isa}"
+
+
+def _propose(c: Context, isa: str) -> list[Choice] | str:
     source, out = c.inputs[0], c.outputs[0]
     if wrong := _dtypes(c):
         return wrong
@@ -69,13 +90,13 @@ def _propose(c: Context, kernel: str) -> list[Choice] | str:
                 epilogue(c),
                 lists,
                 budget,
+                least_bits=7 if isa == "cortex_m0" else LEAST_BITS,
             )
             if isinstance(packed, Unfit):
                 reason = packed.reason
                 continue
-            choices.setdefault(
-                (lists, packed.scratch), _choice(c, kernel, lists, packed, bits_cost(packed, kernel))
-            )
+            choice = _choice(c, bits_kernel(packed, isa), lists, packed, bits_cost(packed, isa))
+            choices.setdefault((lists, packed.scratch), choice)
             if budget is None and packed.scratch <= min(b for b in BLOCK_BUDGETS if b):
                 break
     return list(choices.values()) or reason
@@ -167,7 +188,7 @@ def _propose_dense(c: Context, kernel: str) -> list[Choice] | str:
 
 def _candidate(isa: str) -> Candidate:
     def propose(c: Context) -> list[Choice] | str:
-        return _propose(c, f"ebnn_bconv2d_bits__{isa}")
+        return _propose(c, isa)
 
     return Candidate(f"bit planes {isa}", ("bconv2d",), isa, propose)
 

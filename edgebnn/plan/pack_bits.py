@@ -24,6 +24,9 @@ from edgebnn.plan.pack_planes import (
 )
 
 BITS_WIDTHS = (7, 9, 12)
+"""Bits of the sums that kernels take."""
+LEAST_BITS = 6
+"""Bits of the smallest class sums, of the kernels that take them."""
 BITS_MOST = 13
 _SIGNS = np.array([[-1 if bin(~j & u).count("1") % 2 else 1 for j in range(8)] for u in range(8)])
 
@@ -95,10 +98,10 @@ def _bucket_starts(counts: Int, t: Int, bits: int) -> tuple[Int, int] | None:
     return None if starts is None else (starts, flags)
 
 
-def _bucket_runs(pattern: npt.NDArray[np.uint8], t: Int) -> Params | Unfit:
+def _bucket_runs(pattern: npt.NDArray[np.uint8], t: Int, widths: tuple[int, ...]) -> Params | Unfit:
     slot = slots(pattern, "binary")
     counts = slot_counts(slot, -(-pattern.shape[1] // 8) * 8)[:, 0]
-    for bits in BITS_WIDTHS:
+    for bits in widths:
         solved = [_bucket_starts(counts[g], t[4 * g : 4 * g + 4], bits) for g in range(len(slot))]
         if all(s is not None for s in solved):
             starts = np.stack([s[0] for s in solved if s is not None])
@@ -189,9 +192,10 @@ def pack_bits_conv(
     lists: str = "flash",
     budget: int | None = None,
     way: str | None = None,
+    least_bits: int = BITS_WIDTHS[0],
 ) -> Packed | Unfit:
     """Parameters of ``ebnn_bconv2d_bits__*``: b1 planes in and out. Arguments as of :func:`pack_lanes`; ``way``:
-    "buckets", "minority" or "direct", by default the cheapest."""
+    "buckets", "minority" or "direct", by default the cheapest; ``least_bits``: of class sums."""
     out_c, k = codes.shape[0], codes[0].size
     if kind == "two_plane" or epilogue["out_dtype"] != 1:
         return Unfit("it takes binary or ternary weights and gives b1")
@@ -215,7 +219,7 @@ def pack_bits_conv(
     if way == "buckets":
         pattern = patterns(codes, kind)
         t4 = np.concatenate([t, np.repeat(t[-1:], 4 * len(pattern) - out_c)])
-        runs = _bucket_runs(pattern, t4)
+        runs = _bucket_runs(pattern, t4, (*range(least_bits, BITS_WIDTHS[0]), *BITS_WIDTHS))
     else:
         runs = _channel_runs(w, t, way)
     if isinstance(runs, Unfit):

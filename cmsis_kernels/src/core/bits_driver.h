@@ -120,6 +120,16 @@ static inline const uint16_t *ebnn_bits_channels(const ebnn_bconv_bits_params_t 
     return end;
 }
 
+/* The lists of channels first .. first + EBNN_BITS_RUNS - 1 in buffer. */
+static inline void ebnn_bits_build_channels(const ebnn_bconv_bits_params_t *p, ebnn_bits_collect_t collect,
+                                            uint32_t first, uint16_t *buffer) {
+    const uint32_t k = ebnn_bits_k(p);
+    const uint32_t words = (p->way == EBNN_BITS_DIRECT ? 2u : 1u) * ((k + 31u) / 32u);
+    for (uint32_t c = first; c < first + EBNN_BITS_RUNS && c < p->dims.out_c; c++) {
+        buffer = collect(p->codes + words * c, k, p->way, buffer);
+    }
+}
+
 /* The lists of a group's runs in buffer. */
 static inline void ebnn_bits_build(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
                                    uint32_t group, uint16_t *buffer) {
@@ -128,11 +138,7 @@ static inline void ebnn_bits_build(const ebnn_bconv_bits_params_t *p, const ebnn
         parts->sort(p->codes + (k + 7u) / 8u * group, k, p->counts + 16u * group, buffer);
         return;
     }
-    const uint32_t words = (p->way == EBNN_BITS_DIRECT ? 2u : 1u) * ((k + 31u) / 32u);
-    const uint32_t first = EBNN_BITS_RUNS * group;
-    for (uint32_t c = first; c < first + EBNN_BITS_RUNS && c < p->dims.out_c; c++) {
-        buffer = parts->collect(p->codes + words * c, k, p->way, buffer);
-    }
+    ebnn_bits_build_channels(p, parts->collect, EBNN_BITS_RUNS * group, buffer);
 }
 
 static inline ebnn_status_t ebnn_bits_run(const ebnn_bconv_bits_params_t *p, const ebnn_io_t *io,

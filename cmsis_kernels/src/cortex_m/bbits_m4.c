@@ -8,12 +8,6 @@
 #include "../core/bits_driver.h"
 #include "bbits_m4.h"
 
-#if EBNN_THUMB2
-#define MINORITY ebnn_bits_minority6
-#else
-#define MINORITY NULL
-#endif
-
 uint32_t ebnn_bconv2d_bits__cortex_m4_get_buffer_size(const void *params) {
     return ebnn_bits_buffer_size(params);
 }
@@ -28,7 +22,7 @@ ebnn_status_t ebnn_bconv2d_bits__cortex_m4(const void *params, const ebnn_io_t *
         ebnn_bits_sort__cortex_m4,
         ebnn_bits_collect__cortex_m4,
         ebnn_bits_buckets_of__cortex_m4(p->bits),
-        MINORITY,
+        ebnn_bits_minority6,
     };
     return ebnn_bits_run(p, io, &parts);
 }

@@ -33,7 +33,7 @@ void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32
 void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
                                 uint32_t mask, uint32_t *to);
 
-/* ebnn_bits_minority_t (Thumb-2 only) */
+/* ebnn_bits_minority_t */
 const uint16_t *ebnn_bits_minority6(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
                                     uint32_t flags, const uint32_t *totals, uint32_t mask, uint32_t *out,
                                     uint32_t stride);

@@ -27,7 +27,11 @@ void ebnn_bits_shift__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t i
             : [s] "r"(in_words), [f] "r"(factor), [m] "r"(mask)
             : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "cc", "memory");
     }
-    ebnn_bits_shift(x, channels % 3u, in_words, bits, mask, to);
+    for (n = channels % 3u; n != 0u; n--, x += in_words, to += 2) {
+        const uint32_t v = ((x[0] >> bits) | (x[1] << (32u - bits))) & mask;
+        to[0] = ~v;
+        to[1] = v;
+    }
 }
 
 void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32_t in_words, uint32_t bits,
@@ -45,7 +49,11 @@ void ebnn_bits_shift_one__cortex_m4(const uint32_t *x, uint32_t channels, uint32
             : [s] "r"(in_words), [d] "r"(down), [u] "r"(up), [m] "r"(mask)
             : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
     }
-    ebnn_bits_shift_one(x, channels % 3u, in_words, bits, mask, to);
+    for (n = channels % 3u; n != 0u; n--, x += in_words, to += 2) {
+        const uint32_t v = ((*x >> down) << up) & mask;
+        to[0] = ~v;
+        to[1] = v;
+    }
 }
 
 #else
