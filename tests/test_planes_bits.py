@@ -8,7 +8,7 @@ from planes_util import Layer, bit_planes, random_layer, reference, run_kernel, 
 
 from edgebnn.plan.bits import bits_kernel
 from edgebnn.plan.pack_bits import pack_bits_conv
-from edgebnn.plan.pack_planes import Packed
+from edgebnn.plan.pack_planes import Packed, Unfit
 
 ISAS = ("portable", "cortex_m4")
 
@@ -18,12 +18,17 @@ def check(isa: str, layer: Layer, lists: str, budget: int | None, way: str | Non
         layer.codes, layer.kind, layer.pad_one, layer.dims, layer.epilogue, lists, budget, way, least_bits=6
     )
     if not isinstance(packed, Packed):
-        assert not layer.pad_one or "threshold" not in layer.epilogue, packed
+        assert "threshold" not in layer.epilogue or (not layer.pad_one and way == "minority"), packed
         return
     _, want = reference(layer)
     pixels = layer.dims["out_h"] * layer.dims["out_w"]
     size = 4 * -(-pixels // 32) * layer.out_c
-    for kernel in {f"ebnn_bconv2d_bits__{isa}", bits_kernel(packed, isa)}:
+    kernels = {bits_kernel(packed, isa), f"ebnn_bconv2d_bits__{isa}"}
+    if packed.params["borders"] is not None:
+        kernels = {bits_kernel(packed, isa), "ebnn_bconv2d_bits_zero__portable"}
+    for kernel in kernels:
+        if isinstance(kernel, Unfit):
+            continue
         out, _ = run_kernel(kernel, "ebnn_bconv_bits_params_t", packed, [bit_planes(layer.x)], size)
         got = unpack_planes(out, layer.out_c, pixels)
         np.testing.assert_array_equal(got, (want.reshape(pixels, -1).T < 0).astype(int), kernel)
@@ -63,3 +68,15 @@ def test_skewed_weights(isa: str, way: str, plus: float) -> None:
         layer.epilogue["threshold"] = rng.integers(-in_c * 10, in_c * 10, layer.out_c).astype(np.int32)
         for lists in ("flash", "ram"):
             check(isa, layer, lists, None, way)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("seed", range(40))
+def test_zero_padding(isa: str, seed: int) -> None:
+    """Exact zeros outside the image, whatever the padding, strides and dilation."""
+    rng = np.random.default_rng(seed)
+    kind = ("binary", "binary", "ternary")[seed % 3]
+    layer = random_layer(rng, dtype="b1", kind=kind, out="b1", pad_one=False, same=seed % 4 == 0)
+    check(
+        isa, layer, ("flash", "ram")[seed % 2], (None, 8 * layer.codes[0].size * 2 + 40)[seed % 5 < 1], None
+    )

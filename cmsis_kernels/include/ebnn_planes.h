@@ -80,7 +80,9 @@ typedef enum {
  * K. Buckets: classes as in ebnn_bconv_lanes_params_t; start values are such that the four outputs are: bit
  * bits + 2 of P0, the sum of all classes, and 2 Pi >= P0 (flag bit i - 1: 2 Pi >= P0 + 1), Pi the sum of the
  * classes with bit i - 1. Minority: flag bit 0: 2 S + 1 >= T in place of 2 S >= T; bit 1: the output is the
- * complement. */
+ * complement.
+ * Zero padding: output pixels whose taps outside the image are the same form a border, a rectangle; start
+ * values and flags differ from border to border and make up for taps outside, which are summed as +1. */
 typedef struct {
     ebnn_conv_dims_t dims;
     const uint16_t *lists; /* entries of all runs, or NULL: built at run time from codes */
@@ -91,6 +93,10 @@ typedef struct {
         *counts; /* buckets with codes: [group][16] entries as in ebnn_bconv_lanes_params_t, or NULL */
     const uint16_t *runs; /* [run][2]: pairs of entries, start value */
     const uint8_t *flags; /* buckets: [group]; else [out_c] */
+    const uint16_t *borders; /* zero padding: [border][4]: row, row behind, column, column behind; or NULL */
+    const uint16_t *border_starts; /* [run][border] start values, taken where that in runs is 0xFFFF, or NULL */
+    const uint8_t *border_flags;   /* buckets: [group][border], or NULL */
+    uint16_t border_count;
     uint16_t groups;
     uint16_t block_words; /* words (32 pixels) of the output worked on at a time */
     uint16_t list_size;   /* most entries of any group */
@@ -133,6 +139,9 @@ uint32_t ebnn_bconv2d_bits_buckets__thumb2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits_minority__thumb2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits_buckets__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits_minority__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits_zero__portable_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits_zero__thumb2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits_zero__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__mve_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__cortex_m0_get_buffer_size(const void *params);

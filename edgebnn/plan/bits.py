@@ -4,6 +4,7 @@ layers on channel lanes (ebnn_bdense_bits_params_t)."""
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 from edgebnn.plan.geometry import conv_dims, epilogue
@@ -13,6 +14,8 @@ from edgebnn.plan.pack_planes import Packed, Unfit
 from edgebnn.plan.types import Candidate, Choice, Context
 
 BLOCK_BUDGETS = (None, 8192, 4096)
+EITHER_WAY = (24, 96)
+"""Elements of an output of binary layers between which both ways are worth a look."""
 
 #: Cost relative to the Cortex-M4's kernels.
 SLOWER = {"portable": 1.7, "cortex_m0": 1.4, "thumb2": 1.0, "cortex_m4": 1.0}
@@ -22,7 +25,7 @@ SLOWER = {"portable": 1.7, "cortex_m0": 1.4, "thumb2": 1.0, "cortex_m4": 1.0}
 # (buckets) or per channel and word, per entry and per group or channel of lists built at run time.
 _CYCLES = {
     1: (7.9, 0.6, 1350.0, 8.9, 160.0),
-    2: (7.1, 0.5, 140.0, 7.1, 80.0),
+    2: (6.9, 0.5, 120.0, 7.1, 80.0),
     3: (7.9, 0.3, 77.0, 7.8, 69.0),
 }
 
@@ -42,6 +45,12 @@ def bits_cost(packed: Packed, isa: str) -> float:
     cycles += words * taps * (10.5 * d["in_c"] + 170.0) + 1500.0 * blocks + 1000.0
     if p["lists"] is None:
         cycles += blocks * (entries * build + units * build_unit)
+    if p["borders"] is not None:
+        rows = p["borders"].astype(int)
+        first = (rows[:, 0] * d["out_w"] + rows[:, 2]) // 32
+        last = ((rows[:, 1] - 1) * d["out_w"] + rows[:, 3] - 1) // 32
+        cycles += units * (480.0 * words + 145.0 * float((last - first + 1).sum()))
+        cycles += 110.0 * len(rows) * words
     return cycles * SLOWER[isa]
 
 
@@ -63,10 +72,14 @@ def _narrow(packed: Packed) -> bool:
     return bool((offset + entries <= 63).all() and (low >= -64).all())
 
 
-def bits_kernel(packed: Packed, isa: str) -> str:
+def bits_kernel(packed: Packed, isa: str) -> str | Unfit:
     """The kernel that has no more code than the packed layer needs."""
-    p, form = packed.params, ""
-    if isa in ("cortex_m4", "thumb2"):
+    p, form, thumb2 = packed.params, "", isa in ("cortex_m4", "thumb2")
+    if p["borders"] is not None:
+        if isa != "portable" and not (thumb2 and p["way"] == 1 and p["bits"] <= 7):
+            return Unfit("pads such a layer with +1, not with 0")
+        form = "_zero"
+    elif thumb2:
         if p["way"] == 1 and p["bits"] <= 7:
             form = "_buckets"
         elif p["way"] == 2 and _narrow(packed):
@@ -78,9 +91,11 @@ def _propose(c: Context, isa: str) -> list[Choice] | str:
     source, out = c.inputs[0], c.outputs[0]
     if wrong := _dtypes(c):
         return wrong
-    choices: dict[tuple[str, int], Choice] = {}
+    choices: dict[tuple[str | None, str, int], Choice] = {}
     reason = "no packing fits"
-    for lists in ("flash", "ram"):
+    k = c.op.attrs["weights"][0].size
+    either = c.op.attrs["weight_kind"] == "binary" and EITHER_WAY[0] <= k <= EITHER_WAY[1]
+    for way, lists in itertools.product(("minority", "buckets") if either else (None,), ("flash", "ram")):
         for budget in BLOCK_BUDGETS:
             packed = pack_bits_conv(
                 c.op.attrs["weights"],
@@ -90,13 +105,18 @@ def _propose(c: Context, isa: str) -> list[Choice] | str:
                 epilogue(c),
                 lists,
                 budget,
+                way,
                 least_bits=7 if isa == "cortex_m0" else LEAST_BITS,
             )
             if isinstance(packed, Unfit):
                 reason = packed.reason
                 continue
-            choice = _choice(c, bits_kernel(packed, isa), lists, packed, bits_cost(packed, isa))
-            choices.setdefault((lists, packed.scratch), choice)
+            kernel = bits_kernel(packed, isa)
+            if isinstance(kernel, Unfit):
+                reason = kernel.reason
+                continue
+            choice = _choice(c, kernel, lists, packed, bits_cost(packed, isa))
+            choices.setdefault((way, lists, packed.scratch), choice)
             if budget is None and packed.scratch <= min(b for b in BLOCK_BUDGETS if b):
                 break
     return list(choices.values()) or reason
@@ -153,6 +173,8 @@ def _propose_mve(c: Context) -> list[Choice] | str:
         packed = pack_bits_conv(weights, kind, pad_one, conv_dims(c.op, source, out), epilogue(c), lists)
         if isinstance(packed, Unfit):
             return packed.reason
+        if packed.params["borders"] is not None:
+            return "pads with +1, not with 0"
         for words in _block_words(-(-out.pixels // 32), weights[0].size):
             blocked = dataclasses.replace(packed, params={**packed.params, "block_words": words})
             blocked = dataclasses.replace(blocked, scratch=_mve_scratch(blocked))

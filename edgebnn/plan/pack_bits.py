@@ -25,6 +25,9 @@ from edgebnn.plan.pack_planes import (
 
 BITS_WIDTHS = (7, 9, 12)
 """Bits of the sums that kernels take."""
+MOST_BORDERS = 64
+BORDER_WORDS = 60
+"""EBNN_BITS_BORDER of bits.h."""
 LEAST_BITS = 6
 """Bits of the smallest class sums, of the kernels that take them."""
 BITS_MOST = 13
@@ -49,6 +52,35 @@ def bits_threshold(epilogue: Mapping[str, Any], reach: Int) -> Int | Unfit:
     return np.where(
         mul > 0, -(add // np.maximum(mul, 1)), always
     )  # acc * mul + add < 0: acc < ceil(-add / mul)
+
+
+def _stretches(dims: Mapping[str, int], axis: str) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Rows (axis "h") or columns ("w") of the output with the same taps outside the image: first, behind, taps."""
+    found: list[tuple[int, int, tuple[int, ...]]] = []
+    for at in range(dims[f"out_{axis}"]):
+        start = at * dims[f"stride_{axis}"] - dims[f"pad_{axis}"]
+        places = [start + i * dims[f"dilation_{axis}"] for i in range(dims[f"kernel_{axis}"])]
+        taps = tuple(i for i, place in enumerate(places) if not 0 <= place < dims[f"in_{axis}"])
+        if found and found[-1][2] == taps:
+            found[-1] = (found[-1][0], at + 1, taps)
+        else:
+            found.append((at, at + 1, taps))
+    return found
+
+
+def border_weights(
+    codes: npt.NDArray[np.int8], dims: Mapping[str, int]
+) -> tuple[npt.NDArray[np.uint16], Int]:
+    """Rectangles of output pixels with the same taps outside the image (n, 4): first row, row behind, first column,
+    column behind; and for each the sum of the weights (out_c, kh, kw, in_c) outside: (n, out_c)."""
+    w = codes.astype(np.int64).sum(axis=3)
+    rectangles, sums = [], []
+    for y0, y1, rows in _stretches(dims, "h"):
+        for x0, x1, columns in _stretches(dims, "w"):
+            inside = np.delete(np.delete(w, rows, axis=1), columns, axis=2)
+            rectangles.append((y0, y1, x0, x1))
+            sums.append(w.sum(axis=(1, 2)) - inside.sum(axis=(1, 2)))
+    return np.array(rectangles, np.uint16), np.array(sums, np.int64)
 
 
 def _grid(values: npt.NDArray[np.int64]) -> Int:
@@ -82,10 +114,18 @@ def _solve_starts(total: int, rest: Int, caps: Int) -> Int | None:
 
 def _bucket_starts(counts: Int, t: Int, bits: int) -> tuple[Int, int] | None:
     """Start values of the 8 classes of one group and its flags, or None where ``bits`` are too few."""
-    negative, entries = counts[0::2], counts[0::2] + counts[1::2]
+    entries = counts[0::2] + counts[1::2]
     caps = 2**bits - 1 - (entries + 1)
     if (caps < 0).any():
         return None
+    total, rest, flags = _bucket_targets(counts, t, bits)
+    starts = _solve_starts(total, rest, caps)
+    return None if starts is None else (starts, flags)
+
+
+def _bucket_targets(counts: Int, t: Int, bits: int) -> tuple[int, Int, int]:
+    """What the sum of the start values of the 8 classes and their three signed sums must be, and the flags."""
+    negative = counts[0::2]
     total = 2 ** (bits + 2) - int(t[0]) - int(negative.sum())
     rest, flags = np.zeros(3, np.int64), 0
     for i in range(3):
@@ -94,18 +134,53 @@ def _bucket_starts(counts: Int, t: Int, bits: int) -> tuple[Int, int] | None:
         if (rest[i] ^ total) & 1:
             rest[i] += 1
             flags |= 1 << i
-    starts = _solve_starts(total, rest, caps)
-    return None if starts is None else (starts, flags)
+    return total, rest, flags
+
+
+def _constant(starts: Int) -> Int:
+    """The first border's starts, 0xFFFF where they are not the same at all borders."""
+    return np.where((starts == starts[0]).all(axis=0), starts[0], 0xFFFF)
+
+
+def _border_starts(counts: Int, t: Int, bits: int) -> tuple[Int, Int] | None:
+    """Start values (borders, 8) and flags (borders) of one group at all borders, where possible with only four
+    classes' start values that vary.
+
+    t: (borders, 4). The starts of the last border are shifted at the classes c, c ^ 1, c ^ 2, c ^ 4: four unknowns
+    for a change of the sum and of three signed sums.
+    """
+    base = _bucket_starts(counts, t[-1], bits)
+    if base is None or len(t) == 1:
+        return None if base is None else (base[0][None], np.array([base[1]]))
+    caps = 2**bits - 2 - (counts[0::2] + counts[1::2])
+    targets = [_bucket_targets(counts, row, bits) for row in t]
+    flags = np.array([flag for _, _, flag in targets])
+    total = np.array([total for total, _, _ in targets]) - targets[-1][0]
+    rest = np.stack([rest for _, rest, _ in targets]) - targets[-1][1]
+    for centre in range(8):
+        members = [centre ^ 1, centre ^ 2, centre ^ 4]
+        sign = np.array([1 if centre >> i & 1 else -1 for i in range(3)])
+        shift = (total[:, None] - sign * rest) // 2
+        starts = np.repeat(base[0][None], len(t), axis=0)
+        starts[:, members] += shift
+        starts[:, centre] += total - shift.sum(axis=1)
+        if (starts >= 0).all() and (starts <= caps).all():
+            return starts, flags
+    solved = [_bucket_starts(counts, row, bits) for row in t]
+    if any(s is None for s in solved):
+        return None
+    return np.stack([s[0] for s in solved if s is not None]), flags
 
 
 def _bucket_runs(pattern: npt.NDArray[np.uint8], t: Int, widths: tuple[int, ...]) -> Params | Unfit:
+    """Runs of all groups: starts (borders, groups, 8), flags (borders, groups); t: (borders, 4 * groups)."""
     slot = slots(pattern, "binary")
     counts = slot_counts(slot, -(-pattern.shape[1] // 8) * 8)[:, 0]
     for bits in widths:
-        solved = [_bucket_starts(counts[g], t[4 * g : 4 * g + 4], bits) for g in range(len(slot))]
+        solved = [_border_starts(counts[g], t[:, 4 * g : 4 * g + 4], bits) for g in range(len(slot))]
         if all(s is not None for s in solved):
-            starts = np.stack([s[0] for s in solved if s is not None])
-            flags = np.array([s[1] for s in solved if s is not None], np.uint8)
+            starts = np.stack([s[0] for s in solved if s is not None], axis=1)
+            flags = np.stack([s[1] for s in solved if s is not None], axis=1).astype(np.uint8)
             pairs = (counts[:, 0::2] + counts[:, 1::2] + 1) // 2
             return {"bits": bits, "starts": starts, "flags": flags, "pairs": pairs, "counts": counts}
     return Unfit("its class sums need more than 12 bits")
@@ -128,12 +203,13 @@ def _bucket_entries(pattern: npt.NDArray[np.uint8]) -> list[Int]:
 
 
 def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
-    """Runs of one channel each: the rarer sign's elements (minority) or all that are not 0 (direct)."""
+    """Runs of one channel each: the rarer sign's elements (minority) or all that are not 0 (direct). t: (borders,
+    out_c), one border for minority; starts: (borders, out_c, 1)."""
     out_c, k = w.shape
     if way == "minority":
         positive = (w > 0).sum(axis=1) * 2 <= k
         chosen = np.where(positive[:, None], w > 0, w < 0)
-        need = np.where(positive, t, 1 - t)  # 2 S >= T + need, or its complement
+        need = np.where(positive, t[0], 1 - t[0])  # 2 S >= T + need, or its complement
         top = int(need.max())
         start, odd = (top - need) // 2, (top - need) % 2
         total_start = top
@@ -148,7 +224,10 @@ def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
         n = chosen.sum(axis=1)
         need = np.clip(t + (w < 0).sum(axis=1), 0, n + 1)
         total_start, flags = 0, np.zeros(out_c, np.int64)
-        below, above = int(need.max()), int((n - need).max()) + 1  # room under and over the top bit's value
+        below, above = (
+            int(need.max()),
+            int((n[None] - need).max()) + 1,
+        )  # room under and over the top bit's value
         bits = next((b for b in BITS_WIDTHS if 2 ** (b - 1) > max(below, above)), None)
         if bits is None:
             return Unfit("its sums need more than 12 bits")
@@ -162,9 +241,9 @@ def _channel_runs(w: Int, t: Int, way: str) -> Params | Unfit:
     padded = [np.append(e, 8 * k) if len(e) % 2 else e for e in entries]
     return {
         "bits": bits,
-        "starts": start[:, None],
+        "starts": np.broadcast_to(start, t.shape)[..., None],
         "pairs": np.array([[len(e) // 2] for e in padded]),
-        "flags": flags.astype(np.uint8),
+        "flags": flags.astype(np.uint8)[None],
         "codes": codes,
         "entries": padded,
         "total_start": total_start,
@@ -199,8 +278,6 @@ def pack_bits_conv(
     out_c, k = codes.shape[0], codes[0].size
     if kind == "two_plane" or epilogue["out_dtype"] != 1:
         return Unfit("it takes binary or ternary weights and gives b1")
-    if not pad_one and (dims["pad_h"] or dims["pad_w"] or reads_past(dims)):
-        return Unfit("it pads with +1, not with 0")
     if 8 * (k + 1) > 65535:
         return Unfit(f"K = {k} exceeds 16-bit offsets")
     w = codes.reshape(out_c, -1).astype(np.int64)
@@ -208,7 +285,15 @@ def pack_bits_conv(
     if isinstance(threshold, Unfit):
         return threshold
     t = _reach(w.sum(axis=1), np.clip(threshold, -k - 1, k + 1), k)
-    way = way or ("direct" if kind == "ternary" else "minority" if k <= 96 else "buckets")
+    zero = not pad_one and bool(dims["pad_h"] or dims["pad_w"] or reads_past(dims))
+    way = way or ("direct" if kind == "ternary" else "minority" if k <= 96 and not zero else "buckets")
+    if zero and way == "minority":
+        return Unfit("it pads with +1, not with 0")
+    borders, outside = border_weights(codes, dims) if zero else (None, np.zeros((0, out_c), np.int64))
+    reach = np.clip(threshold, -k - 1, k + 1)
+    border_t = np.stack([_reach(w.sum(axis=1) - o, reach, k) for o in outside]) if zero else t[None]
+    if zero and len(border_t) > MOST_BORDERS:
+        return Unfit(f"its zero padding makes {len(border_t)} kinds of borders")
     pixels = dims["out_h"] * dims["out_w"]
     words = -(-pixels // 32)
     per_word = 8 * (k + 1) + 8
@@ -218,10 +303,11 @@ def pack_bits_conv(
     words = -(-words // -(-words // most))
     if way == "buckets":
         pattern = patterns(codes, kind)
-        t4 = np.concatenate([t, np.repeat(t[-1:], 4 * len(pattern) - out_c)])
+        rest = np.repeat(border_t[:, -1:], 4 * len(pattern) - out_c, axis=1)
+        t4 = np.concatenate([border_t, rest], axis=1)
         runs = _bucket_runs(pattern, t4, (*range(least_bits, BITS_WIDTHS[0]), *BITS_WIDTHS))
     else:
-        runs = _channel_runs(w, t, way)
+        runs = _channel_runs(w, border_t, way)
     if isinstance(runs, Unfit):
         return runs
     entries = _bucket_entries(pattern) if way == "buckets" else _in_eights(runs["entries"])
@@ -233,8 +319,12 @@ def pack_bits_conv(
         "lists": None if ram else np.concatenate(entries).astype(np.uint16),
         "codes": stored if ram else None,
         "counts": runs["counts"].astype(np.uint16) if ram and way == "buckets" else None,
-        "runs": np.stack([runs["pairs"], runs["starts"]], axis=-1).astype(np.uint16),
-        "flags": runs["flags"],
+        "runs": np.stack([runs["pairs"], _constant(runs["starts"])], axis=-1).astype(np.uint16),
+        "flags": runs["flags"][0],
+        "borders": borders,
+        "border_starts": np.moveaxis(runs["starts"], 0, -1).astype(np.uint16) if zero else None,
+        "border_flags": np.ascontiguousarray(runs["flags"].T) if zero and way == "buckets" else None,
+        "border_count": len(outside),
         "groups": len(entries),
         "block_words": words,
         "list_size": size,
@@ -243,6 +333,8 @@ def pack_bits_conv(
         "bits": runs["bits"],
     }
     scratch = per_word * words + ((2 * size + 3) // 4 * 4 if ram else 0)
+    if zero:
+        scratch += 4 * (2 * len(outside) + 1 + BORDER_WORDS) * words
     if way == "minority":
         scratch += 4 * BITS_MOST * words + 4 * (k // 2 + 1)
     return Packed(params, array_bytes(params), scratch)

@@ -22,6 +22,9 @@
 /* Runs of a group: the classes of four channels, or eight channels. */
 #define EBNN_BITS_RUNS 8u
 
+/* Words of start values and flags of a group in a word (zero padding). */
+#define EBNN_BITS_BORDER 60u
+
 /* Sums `n` runs; runs: pairs of entries and start value of each. sums: n * EBNN_BITS_MOST words. Returns the
  * end of the list. */
 typedef const uint16_t *(*ebnn_bits_sum_t)(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
@@ -51,6 +54,10 @@ void ebnn_bits_shift_one(const uint32_t *x, uint32_t channels, uint32_t in_words
 void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
                     uint32_t *masks, ebnn_bits_shift_t shift_one, ebnn_bits_shift_t shift);
 
+/* ebnn_bits_sum from the planes in sums in place of start values. */
+const uint16_t *ebnn_bits_sum_from(const uint16_t *list, const uint32_t *base, const uint16_t *runs,
+                                   uint32_t n, uint32_t bits, uint32_t *sums);
+
 const uint16_t *ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const uint16_t *runs, uint32_t n,
                               uint32_t bits, uint32_t *sums);
 void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
@@ -69,6 +76,31 @@ typedef void (*ebnn_bits_buckets_t)(const uint32_t *sums, uint32_t bits, uint32_
 
 void ebnn_bits_buckets(const uint32_t *sums, uint32_t bits, uint32_t flags, uint32_t mask, uint32_t *out,
                        uint32_t stride);
+
+/* ebnn_bits_buckets with planes of flags, complemented. */
+void ebnn_bits_buckets_from(const uint32_t *sums, uint32_t bits, const uint32_t *flags, uint32_t mask,
+                            uint32_t *out, uint32_t stride);
+
+/* Zero padding: the start value of a run whose start values differ among borders. */
+#define EBNN_BITS_VARIES 0xFFFFu
+
+/* Words of the borders' masks in a word: how many borders it has, and number and mask of each. */
+static inline uint32_t ebnn_bits_border_words(const ebnn_bconv_bits_params_t *p) {
+    return 2u * p->border_count + 1u;
+}
+
+/* [word][ebnn_bits_border_words] */
+void ebnn_bits_border_masks(const ebnn_bconv_bits_params_t *p, uint32_t first, uint32_t words,
+                            uint32_t *masks);
+
+/* Bit planes of the start values of `n` runs from `run` on in one word with these masks, `apart` words from
+ * run to run; bits: 7 or more planes, 7 written where fewer are asked for. */
+void ebnn_bits_border_starts(const ebnn_bconv_bits_params_t *p, const uint32_t *masks, uint32_t run,
+                             uint32_t n, uint32_t bits, uint32_t apart, uint32_t *to);
+
+/* The three flags of a group of buckets as planes, complemented. */
+void ebnn_bits_border_flags(const ebnn_bconv_bits_params_t *p, const uint32_t *masks, uint32_t group,
+                            uint32_t *to);
 
 /* Outputs of a group of channels of the minority way where -64 <= 2 S + odd - T < 64 for all, so that sums
  * modulo 64 do: one masked word each, stride words apart; flags: two bits a channel, the first channel's the

@@ -27,6 +27,10 @@ static inline uint32_t ebnn_bits_buffer_size(const ebnn_bconv_bits_params_t *p) 
     return planes + list + totals;
 }
 
+static inline uint32_t ebnn_bits_zero_buffer_size(const ebnn_bconv_bits_params_t *p) {
+    return ebnn_bits_buffer_size(p) + 4u * (ebnn_bits_border_words(p) + EBNN_BITS_BORDER) * p->block_words;
+}
+
 /* Sums of all planes of every word, from total_start; list: scratch of K + 1 entries. */
 static inline void ebnn_bits_totals(const ebnn_bconv_bits_params_t *p, const ebnn_bits_parts_t *parts,
                                     const uint32_t *planes, uint16_t *list, uint32_t *totals) {

@@ -69,6 +69,11 @@ static void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_
     }
 }
 
+EBNN_COLD void ebnn_window_rectangle(const ebnn_conv_dims_t *d, const uint16_t *r, uint32_t first,
+                                     uint32_t words, uint32_t *masks) {
+    set_window(d, r[0], r[1], r[2], r[3], first, words, 1u, masks);
+}
+
 EBNN_COLD void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t first,
                                 uint32_t words, uint32_t bits, uint32_t *masks) {
     int32_t y0, y1, x0, x1;

@@ -20,4 +20,8 @@ void ebnn_window_columns(const ebnn_conv_dims_t *d, int32_t dx, uint32_t first, 
 void ebnn_window_rows(const ebnn_conv_dims_t *d, int32_t dy, uint32_t first, uint32_t words,
                       const uint32_t *columns, uint32_t *masks);
 
+/* masks: 1 where output pixel first + i lies in rows r[0] .. r[1] - 1 and columns r[2] .. r[3] - 1. */
+void ebnn_window_rectangle(const ebnn_conv_dims_t *d, const uint16_t *r, uint32_t first, uint32_t words,
+                           uint32_t *masks);
+
 #endif

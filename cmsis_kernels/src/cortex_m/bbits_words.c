@@ -72,12 +72,14 @@ __asm__(
     "  add r0, sp, #(" SP_SUMS " + 208)\n add r12, r0, #52\n add r1, sp, #(" SP_R " + 4)\n bl 5f\n"
     "  add r0, sp, #" SP_SUMS "\n add r12, r0, #208\n add r1, sp, #(" SP_M " + 4)\n bl 5f\n"
     "  add r0, sp, #(" SP_SUMS " + 52)\n add r12, r0, #208\n add r1, sp, #(" SP_N " + 4)\n bl 5f\n"
-    "  ldr r12, [sp, #" SP_JOB "]\n ldr r7, [r12, #" FLAGS "]\n mvn r7, r7\n sbfx r0, r7, #0, #1\n sbfx r1, r7, #1, #1\n"
-    "  adds lr, r2, #4\n lsrs lr, lr, #1\n sbfx r2, r7, #2, #1\n"
+    "  ldr r12, [sp, #" SP_JOB "]\n ldr r7, [r12, #" FLAGS "]\n ldr r3, [r12, #" STARTS "]\n"
+    "  adds lr, r2, #4\n mvn r7, r7\n cmp r3, #0\n bne 4f\n sbfx r0, r7, #0, #1\n sbfx r1, r7, #1, #1\n sbfx r2, r7, #2, #1\n"
+    "3: lsrs lr, lr, #1\n"
     "  add r8, sp, #" SP_M "\n mov r5, #0\n mov r6, r5\n bcc 2f\n"
     "1: EBNN_STEP\n"
     "2: EBNN_STEP\n"
     "  subs lr, #1\n bne 1b\n ldr pc, [sp, #" SP_OUT "]\n"
+    "4: ldr r12, [sp, #" SP_STARTS "]\n ldm r12!, {r0-r2}\n add r12, #4\n str r12, [sp, #" SP_STARTS "]\n b 3b\n"
     /* four sums */
     "5: mov r11, #1\n cmp r2, #7\n beq 6f\n mov r8, #0\n mov r9, r8\n mov r10, r8\n bmi 7f\n"
     "  mov r11, #2\n cmp r2, #9\n beq 8f\n b 7f\n"
@@ -115,21 +117,39 @@ __asm__(
     "  ldr r0, [sp, #" SP_END "]\n str r0, [r12, #" LIST "]\n"
     "  add sp, #(" SP_JOB " + 4)\n pop {r4-r11, pc}\n.size \\name, .-\\name\n"
     ".endm\n"
-    "EBNN_BITS_WORDS ebnn_bits_words7, 1, 0\n.text\n");
+    "EBNN_BITS_WORDS ebnn_bits_words7, 1, 0\nEBNN_BITS_WORDS ebnn_bits_words7_from, 1, " SP_STARTS "\n.text\n");
 /* clang-format on */
 
 #else
 
-void ebnn_bits_words7(ebnn_bits_job_t *job) {
+static void run(ebnn_bits_job_t *job, int from) {
     const uint16_t *end = job->list;
-    for (uint32_t w = 0; w < job->words; w++) {
+    const uint32_t *starts = job->starts;
+    for (uint32_t w = 0; w < job->words; w++, starts += EBNN_BITS_BORDER) {
         uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
         const uint32_t mask = w + 1u == job->words ? job->last_mask : ~0u;
-        end = ebnn_bits_sum(job->list, job->planes + job->apart / 4u * w, job->runs, EBNN_BITS_RUNS,
-                            job->bits, sums);
-        ebnn_bits_buckets(sums, job->bits, job->flags, mask, job->out++, job->stride / 4u);
+        const uint32_t *planes = job->planes + job->apart / 4u * w;
+        if (from) {
+            for (uint32_t i = 0; i < 7u * EBNN_BITS_RUNS; i++) {
+                sums[i / 7u * EBNN_BITS_MOST + i % 7u] = starts[i];
+            }
+            end = ebnn_bits_sum_from(job->list, planes, job->runs, EBNN_BITS_RUNS, job->bits, sums);
+            ebnn_bits_buckets_from(sums, job->bits, starts + 7u * EBNN_BITS_RUNS, mask, job->out++,
+                                   job->stride / 4u);
+        } else {
+            end = ebnn_bits_sum(job->list, planes, job->runs, EBNN_BITS_RUNS, job->bits, sums);
+            ebnn_bits_buckets(sums, job->bits, job->flags, mask, job->out++, job->stride / 4u);
+        }
     }
     job->list = end;
+}
+
+void ebnn_bits_words7(ebnn_bits_job_t *job) {
+    run(job, 0);
+}
+
+void ebnn_bits_words7_from(ebnn_bits_job_t *job) {
+    run(job, 1);
 }
 
 #endif
