@@ -131,6 +131,7 @@ uint32_t ebnn_bconv2d_lanes3_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes3_block__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes15_b1__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes15_s8__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_max_pool2d_planes__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__cortex_m0_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__thumb2_get_buffer_size(const void *params);

@@ -1,5 +1,5 @@
-"""Candidates of the bit-plane kernels: b1 -> b1 convolutions on PLANES tensors (ebnn_bconv_bits_params_t) and dense
-layers on channel lanes (ebnn_bdense_bits_params_t)."""
+"""Candidates of the bit-plane kernels: b1 -> b1 convolutions (ebnn_bconv_bits_params_t) and max pools on PLANES tensors,
+and dense layers on channel lanes (ebnn_bdense_bits_params_t)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
-from edgebnn.plan.geometry import conv_dims, epilogue
+from edgebnn.plan.geometry import DTYPE_CODES, conv_dims, epilogue
 from edgebnn.plan.pack_bits import LEAST_BITS, pack_bits_conv
 from edgebnn.plan.pack_bits_dense import pack_dense_bits
 from edgebnn.plan.pack_planes import Packed, Unfit
@@ -208,6 +208,20 @@ def _propose_dense(c: Context, kernel: str) -> list[Choice] | str:
     return [Choice(kernel, ("nhwc",), ("nhwc",), cost, lambda: packed.params, packed.flash, packed.scratch)]
 
 
+def _propose_pool(c: Context) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    if source.dtype != "b1":
+        return f"pools b1, not {source.dtype}"
+    a = c.op.attrs
+    pieces = out.shape[0] * -(-out.shape[1] // (31 // a["stride"][1] + 1))
+    cost = pieces * source.channels * (20.0 * a["kernel"][0] * a["kernel"][1] + 35.0) + 500.0
+    params = {"dims": conv_dims(c.op, source, out), "dtype": DTYPE_CODES["b1"]}
+    scratch = 4 * source.channels
+    return [
+        Choice("ebnn_max_pool2d_planes__portable", ("planes",), ("planes",), cost, lambda: params, 0, scratch)
+    ]
+
+
 def _candidate(isa: str) -> Candidate:
     def propose(c: Context) -> list[Choice] | str:
         return _propose(c, isa)
@@ -223,6 +237,7 @@ def _dense_candidate(isa: str) -> Candidate:
 
 
 CANDIDATES = (
+    Candidate("max pool on bit planes", ("max_pool2d",), "portable", _propose_pool),
     Candidate("bit planes mve", ("bconv2d",), "mve", _propose_mve),
     *(
         make(isa)

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bits.h"
+#include "bits_stride.h"
 #include "window.h"
 
 /* One plane and its complement. */
@@ -70,29 +71,39 @@ static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, i
     }
 }
 
-/* Any stride: pixel by pixel. */
-static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t dy, int32_t dx,
-                          uint32_t first, uint32_t in_words, const uint32_t *masks, uint32_t *plane,
-                          uint32_t apart) {
+/* Any stride: row by row, 32 pixels of the input at a time. */
+static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *in, int32_t dy, int32_t dx,
+                          uint32_t first, uint32_t in_words, uint32_t *plane, uint32_t apart) {
     const ebnn_conv_dims_t *d = &p->dims;
-    for (uint32_t c = 0; c < d->in_c; c++, x += in_words, plane += 2) {
-        int32_t y = (int32_t)(first / d->out_w * d->stride_h) + dy;
-        uint32_t column = first % d->out_w;
-        uint32_t *to = plane;
-        for (uint32_t i = 0; i < p->block_words; i++, to += apart) {
-            uint32_t v = 0;
-            for (uint32_t lane = 0; lane < 32u; lane++) {
-                if (((masks[i] >> lane) & 1u) != 0u) {
-                    const uint32_t source = (uint32_t)(y * d->in_w + (int32_t)(column * d->stride_w) + dx);
-                    v |= ((x[source / 32u] >> (source % 32u)) & 1u) << lane;
-                }
-                if (++column == d->out_w) {
-                    column = 0;
-                    y += d->stride_h;
-                }
+    const uint32_t step = ebnn_bits_per_piece(d->stride_w);
+    const uint32_t pixels = (uint32_t)d->out_h * d->out_w;
+    const uint32_t end = first + 32u * p->block_words < pixels ? first + 32u * p->block_words : pixels;
+    for (uint32_t i = 0; i < p->block_words; i++) {
+        from_none(d->in_c, plane + apart * i);
+    }
+    for (uint32_t at = first; at < end;) {
+        const uint32_t oy = at / d->out_w, ox = at % d->out_w;
+        const int32_t y = (int32_t)(oy * d->stride_h) + dy;
+        const uint32_t row = d->out_w - ox < end - at ? d->out_w - ox : end - at;
+        const uint32_t n = row < step ? row : step;
+        const uint32_t shift = (at - first) % 32u;
+        uint32_t *to = plane + apart * ((at - first) / 32u);
+        at += n;
+        if (y < 0 || y >= (int32_t)d->in_h) {
+            continue;
+        }
+        const ebnn_bits_piece_t piece =
+            ebnn_bits_piece(y * d->in_w, (int32_t)(ox * d->stride_w) + dx, d->in_w, (int32_t)in_words);
+        const uint32_t *x = in;
+        for (uint32_t c = 0; c < d->in_c; c++, x += in_words, to += 2) {
+            const uint32_t v = ebnn_bits_every(ebnn_bits_read(x, &piece) & piece.mask, d->stride_w) &
+                               (0xFFFFFFFFu >> (32u - n));
+            to[0] ^= v << shift;
+            to[1] |= v << shift;
+            if (shift + n > 32u) {
+                to[apart] ^= v >> (32u - shift);
+                to[apart + 1u] |= v >> (32u - shift);
             }
-            to[0] = ~v;
-            to[1] = v;
         }
     }
 }
@@ -115,7 +126,7 @@ void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint3
                 shift_planes(p, in, dy * d->in_w + dx + (int32_t)first, in_words, masks, plane, apart,
                              shift_one, shift);
             } else {
-                gather_planes(p, in, dy, dx, first, in_words, masks, plane, apart);
+                gather_planes(p, in, dy, dx, first, in_words, plane, apart);
             }
         }
     }
