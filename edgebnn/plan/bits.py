@@ -1,4 +1,4 @@
-"""Candidates of the bit-plane kernels: b1 -> b1 convolutions (ebnn_bconv_bits_params_t) and max pools on PLANES tensors,
+"""Candidates of the bit-plane kernels: b1 -> b1 convolutions (ebnn_bconv_bits_params_t) and max pools on PLANES,
 and dense layers on channel lanes (ebnn_bdense_bits_params_t)."""
 
 from __future__ import annotations
