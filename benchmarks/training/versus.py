@@ -73,11 +73,10 @@ def _other_topologies(table: dict[str, dict[str, Any]], low_bit: dict[str, float
             key: [n for n, mean in low_bit.items() if mean <= accuracy and table[n][key] >= entry[key]]
             for key in ("bytes", "cycles")
         }
+        who = {key: ", ".join(names) or "none" for key, names in beaten.items()}
         lines += [
             "",
-            f"{name} ({accuracy:.2f} %, {entry['bytes']:,} bytes, {entry['cycles']:,} cycles) is at least as",
-        ]
-        lines += [
-            f"accurate, with no more {key}, as: {', '.join(who) or 'none'}." for key, who in beaten.items()
+            f"{name} ({accuracy:.2f} %, {entry['bytes']:,} bytes, {entry['cycles']:,} cycles) is at least as accurate",
+            f"with no more bytes as: {who['bytes']}; with no more cycles as: {who['cycles']}.",
         ]
     return lines
