@@ -398,6 +398,16 @@ def test_negative_weight_scales_count() -> None:
     assert compare(graph, random_input(np.random.default_rng(4), graph))["threshold "] == 1
 
 
+def test_int8_multipliers_are_never_negative() -> None:
+    """Channels of negative gain get negated weights: the kernels for SIMD lanes take no negative multiplier."""
+    graph = _one_layer(
+        "s8", [0.7, -0.7, -1e-9, 0.0, 3.0, -3.0, -0.01, 0.01], [0.3, -0.3, 1.0, 0.1, -2.0, 2.0, 0, 0]
+    )
+    lowered = lower(graph)
+    assert all((op.attrs["multiplier"] >= 0).all() for op in lowered.ops if op.type == "conv2d")
+    compare(graph, random_input(np.random.default_rng(4), graph))
+
+
 def test_no_accumulator_can_overflow() -> None:
     """Random parameters up to the limits of their types: lowering refuses, or no value leaves int32."""
     refused = 0

@@ -142,6 +142,59 @@ def test_too_many_products_are_refused() -> None:
     assert not cases.choices(graph, target("avx512"), kernels()["ebnn_bconv2d_wide__avx512"], "speed")
 
 
+def dense(k: int, source: str = "b1", kind: str = "binary", shape: tuple[int, int] = (1, 1)) -> Graph:
+    """Two outputs of k products each, all weights +1 and all -1, with s32 output."""
+    attrs = {"kernel": (1, 1), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1), "pad_one": 0}
+    codes = np.concatenate([np.ones((1, 1, 1, k), np.int8), -np.ones((1, 1, 1, k), np.int8)])
+    attrs |= {"weights": codes, "weight_kind": kind}
+    types = {"in0": TensorType((*shape, k), source), "out": TensorType((*shape, 2), "s32")}
+    return Graph("long", (Op("layer", "bconv2d", ("in0",), ("out",), attrs),), types, "in0", "out")
+
+
+@pytest.mark.parametrize("symbol", [s for s in TABLE if "bconv2d_dot__" in s or "bconv2d_lut__" in s])
+@pytest.mark.parametrize("k", [65504, 65535])
+def test_the_largest_counts_are_exact(symbol: str, k: int) -> None:
+    """One output counts every product, the other none."""
+    if not cpu.supports(kernels()[symbol].isa):
+        pytest.skip("this processor lacks the kernel's instruction set")
+    ffi, _ = library()
+    graph = dense(k, shape=(1, 4))
+    (choice,) = proposals(graph, symbol)
+    keep: list[object] = []
+    params = fill_struct(ffi, kernels()[symbol].struct, choice.pack(), keep)
+    bits = np.zeros((4, -(-k // 32) * 32), np.uint8)
+    bits[1, :k] = bits[3, :k] = 1  # codes -1
+    words = np.packbits(bits, axis=1, bitorder="little")
+    out = np.zeros((4, 2), np.int32)
+    scratch = np.zeros(max(choice.scratch, 64), np.uint8)
+    io = ffi.new("ebnn_io_t *")
+    getattr(io, "in")[0] = ffi.cast("void *", words.ctypes.data)
+    io.out = ffi.cast("void *", out.ctypes.data)
+    io.scratch = ffi.cast("void *", scratch.ctypes.data)
+    assert kernel_table()[symbol](params, io) == 0
+    assert out.tolist() == [[k, -k], [-k, k]] * 2
+
+
+def test_counts_of_16_bits_are_refused_where_they_may_overflow() -> None:
+    lut = kernels()["ebnn_bconv2d_lut__avx2"]
+    assert cases.choices(dense(65535), target("avx2"), lut, "speed")
+    assert not cases.choices(dense(65536), target("avx2"), lut, "speed")
+    counting = kernels()["ebnn_bconv2d_dot__avx2"]
+    assert cases.choices(dense(65536), target("avx2"), counting, "speed")
+
+
+def test_more_kinds_of_border_pixels_than_a_byte_tells_are_refused() -> None:
+    epilogue = {"threshold": None, "combine": 0, "out_dtype": 32}
+    for size, fits in ((8, True), (9, False)):  # 2 * size - 1 kinds of rows and of columns
+        dims = {f"{name}_{a}": 2 * size - 1 for name in ("in", "out", "kernel") for a in "hw"}
+        dims |= {
+            f"{name}_{a}": v for name, v in (("pad", size - 1), ("stride", 1), ("dilation", 1)) for a in "hw"
+        }
+        codes = np.ones((1, 2 * size - 1, 2 * size - 1, 1), np.int8)
+        found = pack_wide.pack_dot(codes, "binary", 1, True, False, dims, epilogue, 8, 20)
+        assert isinstance(found, dict) == fits
+
+
 @pytest.fixture
 def isa_variable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.delenv(cpu.VARIABLE, raising=False)

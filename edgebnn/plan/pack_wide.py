@@ -240,6 +240,8 @@ def wide_scratch(params: Params) -> int:
 
 #: output channels of a vector of the lookup kernel
 LUT_LANES = 32
+#: products of an output whose count surely fits its 16 bits
+LUT_PRODUCTS = 0xFFFF
 
 #: words of a pixel block of the counting kernels: what stays in the first-level cache beside the weights
 DOT_BLOCK_WORDS = 3072
@@ -255,11 +257,13 @@ def pack_dot(
     epilogue: Params,
     lanes: int,
     tile: int,
-) -> Params:
-    """Fields of ebnn_bconv_dot_params_t. ``codes`` int8 [out_c, kh, kw, in_c], binary or ternary; ``in_bits`` 1..4,
-    ``is_b1``: the one bit is a sign; ``lanes``: output channels of a vector, ``tile``: pixels that a
-    block is a multiple of."""
+) -> Params | str:
+    """Fields of ebnn_bconv_dot_params_t, or why the layer does not fit. ``codes`` int8 [out_c, kh, kw, in_c], binary or
+    ternary; ``in_bits`` 1..4, ``is_b1``: the one bit is a sign; ``lanes``: output channels of a vector; ``tile``:
+    blocks are multiples of so many pixels."""
     channels = codes.shape[0]
+    if lanes == LUT_LANES and codes[0].size > LUT_PRODUCTS:
+        return f"{codes[0].size} products per output are too many for 16-bit counts"
     padded = -(-channels // 32) * 32
     planes = [codes < 0] if kind == "binary" else [codes < 0, codes != 0]
     words = np.stack([pack_bits(plane.astype(np.uint8)) for plane in planes], axis=-1)
@@ -289,6 +293,8 @@ def pack_dot(
         if not pad_one:
             kinds = borders(dims)
             inside = kinds.inside.astype(np.int64)
+            if len(inside) > 256:
+                return f"{len(inside)} kinds of border pixels are too many"
             if kinds.of.any():
                 params["kinds"] = kinds.of.astype(np.uint8)
         # taps outside count their negative weights: acc = (taps inside) + 2 * (negative outside) - 2 * count

@@ -129,6 +129,8 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
         packed_lanes or lanes,
         20 if isa != "avx512_icl" else 4 if bits == 2 else 7,
     )
+    if isinstance(params, str):
+        return params
     vectors = -(-out.channels // 32) * 32 // lanes
     words = c.op.attrs["weights"][0, ..., 0].size * -(-source.channels // 32) * bits
     cost = _dot_core(out, words, isa, kind == "ternary") + out.pixels * DOT_OUTPUT[isa] * vectors

@@ -81,6 +81,9 @@ def _conv(c: Context, name: str) -> list[Choice] | str:
     return choices
 
 
+#: products of an output of the 2-bit kernel: 4 * u * x is at most 4 * 3 * 128 in size, its sum stays below 2^31
+LOW_BIT_PRODUCTS = (2**31 - 1) // (4 * 3 * 128)
+
 #: cycles of a depthwise output
 PER_OUTPUT = 2.5
 
@@ -144,6 +147,10 @@ def _low_bit(c: Context) -> list[Choice] | str:
         return "takes s8 activations"
     if len(c.outputs) > 1:
         return "no second output"
+    if c.op.attrs["weights"][0].size > LOW_BIT_PRODUCTS:
+        return (
+            f"{c.op.attrs['weights'][0].size} products per output are too many for 32-bit sums of 4 * u * x"
+        )
     params = pack_low_bit(c)
     cost = c.outputs[0].pixels * params["row"] * (0.06 * c.outputs[0].channels + 0.2)
     layouts = ("nhwc",) * len(c.inputs)

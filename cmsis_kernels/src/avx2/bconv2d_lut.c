@@ -16,7 +16,8 @@
 #define LUT_LANES 32u
 /* Keeps a sum in its register: compilers add up the looked up counts first and run out of registers. */
 #define KEEP(v) __asm__("" : "+x"(v))
-#define MOST_BYTES 31u /* added before an 8-bit count may overflow */
+#define MOST_BYTES 31u        /* added before an 8-bit count may overflow */
+#define MOST_PRODUCTS 0xFFFFu /* of an output: a 16-bit count holds them all */
 
 /* Row n: the set bits of n ^ i for i = 0..15. */
 typedef struct {
@@ -164,7 +165,8 @@ uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params) {
 
 ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     const ebnn_bconv_dot_params_t *p = params;
-    if (p->lanes != LUT_LANES || p->weight_kind != 1u || p->in_bits != 1u) {
+    const uint64_t products = (uint64_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
+    if (p->lanes != LUT_LANES || p->weight_kind != 1u || p->in_bits != 1u || products > MOST_PRODUCTS) {
         return EBNN_ERR_ARGUMENT;
     }
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
