@@ -213,15 +213,22 @@ def _guarded(content: bytes | int) -> tuple[np.ndarray, int]:
 
 
 def run_kernel(
-    kernel: str, struct: str, packed: Packed, inputs: list[np.ndarray], size: int, size2: int = 0
+    kernel: str,
+    struct: str,
+    packed: Packed,
+    inputs: list[np.ndarray],
+    size: int,
+    size2: int = 0,
+    over_residual: bool = False,
 ) -> tuple[bytes, bytes]:
-    """Runs a kernel in guarded buffers; its outputs. Checks the scratch size and the guards."""
+    """Runs a kernel in guarded buffers; its outputs. Checks the scratch size and the guards. ``over_residual``: the
+    output is stored over the second input, of the same size."""
     ffi, lib = library()
     keep: list[Any] = []
     params = fill_struct(ffi, struct, packed.params, keep)
     assert getattr(lib, f"{kernel}_get_buffer_size")(params) == packed.scratch
     buffers = [_guarded(np.ascontiguousarray(x).tobytes()) for x in inputs]
-    outs = [_guarded(size), _guarded(size2), _guarded(packed.scratch)]
+    outs = [buffers[1] if over_residual else _guarded(size), _guarded(size2), _guarded(packed.scratch)]
     io = ffi.new("ebnn_io_t *")
     for i, (_, at) in enumerate(buffers):
         getattr(io, "in")[i] = ffi.cast("void *", at)

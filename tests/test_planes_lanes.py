@@ -66,7 +66,10 @@ def check(
         stored = np.zeros((layer.out_c, padded), np.int8)
         stored[:, :pixels] = layer.residual.reshape(pixels, -1).T
         inputs.append(stored)
-    out, out2 = run_kernel(kernel, "ebnn_bconv_lanes_params_t", packed, inputs, size, size2)
+    run = (kernel, "ebnn_bconv_lanes_params_t", packed, inputs, size, size2)
+    out, out2 = run_kernel(*run)
+    if layer.residual is not None:
+        assert run_kernel(*run, over_residual=True) == (out, out2)
     if layer.out == "b1":
         got = unpack_nibbles(out, layer.out_c, pixels)
         np.testing.assert_array_equal(got, (want.reshape(pixels, -1).T < 0).astype(int))

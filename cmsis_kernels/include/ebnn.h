@@ -70,9 +70,9 @@ typedef struct {
 
 /* What a kernel works on. Pointers are aligned to EBNN_ALIGN; in[1] is NULL unless the op has two inputs;
  * out2 is NULL unless the op has two outputs (a stream and its quantised planes); scratch is NULL when the
- * kernel's
- * *_get_buffer_size is 0. Outputs never overlap an input or scratch. parts > 1: a kernel that can be divided
- * (the planner knows) writes only part `part`, 0 .. parts - 1, of its outputs, in scratch of its own. */
+ * kernel's *_get_buffer_size is 0. Outputs never overlap an input or scratch, but out may be in[1] where the
+ * params struct's contract allows it. parts > 1: a kernel that can be divided (the planner knows) writes only
+ * part `part`, 0 .. parts - 1, of its outputs, in scratch of its own. */
 typedef struct {
     const void *in[2];
     void *out;

@@ -113,6 +113,7 @@ def _plan_graph(
                 rejected=tuple(rejected),
                 alternatives=tuple(describe(c) for c in others if c is not choice),
                 parts=min(threads, choice.parts) if choice.cost >= LEAST_DIVIDED else 1,
+                over_residual=choice.over_residual,
             )
         )
     offsets, scratch_offsets, arena = _allocate(selection.graph, steps)
@@ -219,7 +220,8 @@ def _check_budget(plan_: Plan, what: str, needed: int, budget: int | None, by_la
 
 
 def _allocate(graph: Graph, steps: list[Step]) -> tuple[dict[str, int], tuple[int, ...], int]:
-    """Arena offsets of tensors and scratch. The input lives from the start, the output to the end."""
+    """Arena offsets of tensors and scratch. The input lives from the start, the output to the end; an output that its
+    kernel may store over a residual which nothing reads later takes the residual's place."""
     first = {graph.input: 0}
     last = {graph.input: 0}
     for i, step in enumerate(steps):
@@ -228,8 +230,20 @@ def _allocate(graph: Graph, steps: list[Step]) -> tuple[dict[str, int], tuple[in
         for name in step.op.inputs:
             last[name] = i
     last[graph.output] = len(steps)
-    buffers = [Buffer(n, graph.tensors[n].nbytes, first[n], last[n]) for n in first]
+    place = {name: name for name in first}  # whose bytes a tensor has
+    for i, step in enumerate(steps):
+        residual, out = step.op.inputs[-1], step.op.outputs[0]
+        same = step.over_residual and graph.tensors[residual].nbytes == graph.tensors[out].nbytes
+        if (
+            same
+            and residual != graph.input
+            and last[place[residual]] == i
+            and step.op.inputs.count(residual) == 1
+        ):
+            place[out] = place[residual]
+            last[place[out]] = last[out]
+    buffers = [Buffer(n, graph.tensors[n].nbytes, first[n], last[n]) for n in first if place[n] == n]
     buffers += [Buffer(f"scratch {i}", s.all_scratch, i, i) for i, s in enumerate(steps) if s.scratch]
     offsets, arena = plan_arena(buffers)
     scratch = tuple(offsets.get(f"scratch {i}", -1) for i in range(len(steps)))
-    return {n: offsets[n] for n in first}, scratch, arena
+    return {n: offsets[place[n]] for n in first}, scratch, arena

@@ -79,6 +79,7 @@ def _choice(c: Context, kernel: str, lists: str, packed: Packed) -> Choice:
         packed.flash,
         packed.scratch,
         variant,
+        over_residual=len(c.inputs) > 1 and out.dtype == "s8",
     )
 
 

@@ -33,6 +33,7 @@ class Choice:
     ``scratch``: bytes. ``pack`` makes the params; it is called once, for the choice that is taken.
     ``variant`` tells choices of one kernel apart in reports ("lists in flash", ...).
     ``parts``: into how many parts the kernel can divide its output (ebnn_io_t.part), each with its own scratch.
+    ``over_residual``: the kernel may store its first output over its last input, which has the same type and order.
     """
 
     kernel: str
@@ -44,6 +45,7 @@ class Choice:
     scratch: int = 0
     variant: str = ""
     parts: int = 1
+    over_residual: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Step:
         Mapping[str, Any], ...
     ] = ()  # the other choices: kernel, variant, cost, flash, scratch
     parts: int = 1
+    over_residual: bool = False
 
     @property
     def scratch_step(self) -> int:
