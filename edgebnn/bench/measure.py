@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgebnn.bench.layers import Layer
+from edgebnn.bench.process import Contender, Process, ProcessError
 from edgebnn.targets import cpu
 
 #: seconds a contender runs in one round, and rounds
 ROUND = 0.02
 ROUNDS = 11
-
-
-@dataclass(frozen=True)
-class Contender:
-    """``program``: name for contender.py. ``env``: variables that cap its instruction set. ``only``: text of the kernel
-    to take (edgebnn). ``isa``: the class it is compared in, None: all."""
-
-    name: str
-    program: str
-    env: Mapping[str, str] = field(default_factory=dict)
-    only: str | None = None
-    isa: str | None = None
 
 
 _CAP = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
@@ -62,40 +47,6 @@ def contenders(isa: str) -> list[Contender]:
     ]
 
 
-class Process:
-    """A contender's process."""
-
-    def __init__(self, contender: Contender) -> None:
-        env = {**os.environ, **contender.env, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "edgebnn.bench.contender", contender.program]
-        self.contender = contender
-        self._process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def ask(self, request: Any) -> Any:
-        """The answer to one request; an error entry where the process is gone."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        line = self._process.stdout.readline()
-        return json.loads(line) if line else {"error": "the process ended"}
-
-    def close(self) -> None:
-        """Ends the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-
-
 @dataclass(frozen=True)
 class Timing:
     """Microseconds a call, one value a round; or why there is none."""
@@ -125,19 +76,23 @@ def time_request(
     failed: dict[str, str] = {}
     for process in processes:
         name = process.contender.name
-        answer = process.ask({**request, "only": process.contender.only})
-        if "error" in answer:
-            failed[name] = answer["error"]
-            continue
-        about[name] = answer
-        once = min(process.ask(1) for _ in range(3))
-        counts[name] = max(1, round(ROUND / max(once, 1e-7)))
+        try:
+            about[name] = process.ask({**request, "only": process.contender.only})
+            once = min(process.seconds(1) for _ in range(3))
+            counts[name] = max(1, round(ROUND / max(once, 1e-7)))
+        except ProcessError as error:
+            failed[name] = str(error)
     samples: dict[str, list[float]] = {name: [] for name in counts}
-    running = [p for p in processes if p.contender.name in counts]
     for i in range(rounds):
-        for process in running if i % 2 == 0 else reversed(running):
+        for process in processes if i % 2 == 0 else reversed(processes):
             name = process.contender.name
-            samples[name].append(process.ask(counts[name]) / counts[name] * 1e6)
+            if name not in counts or name in failed:
+                continue
+            try:
+                samples[name].append(process.seconds(counts[name]) / counts[name] * 1e6)
+            except ProcessError as error:  # what it measured before is no whole sample
+                failed[name] = str(error)
+                del samples[name]
     timed = {name: Timing(tuple(us), about[name]) for name, us in samples.items()}
     return {**timed, **{name: Timing((), {}, error) for name, error in failed.items()}}
 

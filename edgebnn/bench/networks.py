@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebnn.bench.measure import OURS, Contender, Process, Timing, best_level, ratio, time_request
+from edgebnn.bench.measure import OURS, Timing, best_level, ratio, time_request
+from edgebnn.bench.process import Contender, Process
 from edgebnn.targets import cpu
 
 _VECTOR = {"scale": 1 / 32, "zero_point": 0}

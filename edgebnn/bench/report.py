@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from edgebnn.bench.layers import Layer
 from edgebnn.bench.measure import KERNEL, OURS, Timing, ratio
-
-#: peers that are measured when their package is there, and where to find it
-OPTIONAL_PEERS = {
-    "LiteRT/XNNPACK int8": "ai-edge-litert",
-    "Larq Compute Engine": "larq-compute-engine",
-}
 
 
 def cpu_name() -> str:
@@ -26,18 +19,6 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def missing_peers() -> list[str]:
-    """Peers that this run did not measure, with the reason."""
-    missing = []
-    for peer, package in OPTIONAL_PEERS.items():
-        try:
-            metadata.version(package)
-            missing.append(f"{peer}: {package} is installed, but this benchmark has no driver for it")
-        except metadata.PackageNotFoundError:
-            missing.append(f"{peer}: {package} is not installed")
-    return missing
 
 
 def _us(timing: Timing) -> float:
@@ -51,7 +32,8 @@ def weight_bytes(layer: Layer) -> int:
 
 def result(layer: Layer, isa: str, timings: Mapping[str, Timing]) -> dict[str, Any]:
     """One entry of "results". us: the whole layer, NHWC to NHWC; kernel_us: its kernel alone, tensors in the layouts
-    that it wants; ratios: peer / ours over the rounds, median and quartiles."""
+    that it wants; ratios: peer / ours over the rounds, median and quartiles; a peer's "isa": what its library says it
+    uses, "any" where it cannot be capped."""
     ours, kernel = timings[OURS], timings[KERNEL]
     entry: dict[str, Any] = {"shape": layer.name, "precision": layer.precision(), "isa": isa}
     if ours.error or kernel.error:
@@ -71,6 +53,7 @@ def result(layer: Layer, isa: str, timings: Mapping[str, Timing]) -> dict[str, A
             "quartiles": [low, high],
             "kernel_ratio": alone[0],
             "kernel_quartiles": alone[1:],
+            **({"isa": timing.about["isa"]} if "isa" in timing.about else {}),
         }
     return {
         **entry,
@@ -89,13 +72,15 @@ def document(
     isas: Iterable[str],
     versions: Mapping[str, str],
     bandwidth: float | None = None,
+    missing: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The whole report. ``bandwidth``: bytes a second that one thread reads from memory, where it was measured."""
+    """The whole report. ``bandwidth``: bytes a second that one thread reads from memory, where it was measured.
+    ``missing``: peers that were not measured, with the reason."""
     return {
         "cpu": cpu_name(),
         "isa": list(isas),
         "versions": dict(versions),
-        "missing": missing_peers(),
+        "missing": list(missing),
         **({} if bandwidth is None else {"read_bytes_per_s": round(bandwidth)}),
         "results": list(results),
     }
@@ -126,7 +111,9 @@ def markdown(report: Mapping[str, Any], command: str) -> str:
         "One thread. Times are processor time of each contender's process in microseconds, medians over rounds that "
         "take the contenders in turn. Ratios are peer time / our time in the same round: median [quartiles]. "
         '"layer" goes from NHWC to NHWC with every change of layout; "kernel" is the kernel alone, as it runs between '
-        "layers that share its layout. Peers are capped to the same instruction set. One thread reads "
+        'layers that share its layout. Peers are capped to the same instruction set, except where "(any ISA)" stands: '
+        "those take the best the processor has. Larq Compute Engine is tuned for AArch64 and runs portable code "
+        "elsewhere. One thread reads "
         f"{report['read_bytes_per_s'] / 1e9:.1f} GB/s from memory; streaming layers take copies of their weights in "
         "turn that no cache holds together, and the share of that speed stands beside them.",
         "",
@@ -139,7 +126,8 @@ def markdown(report: Mapping[str, Any], command: str) -> str:
         lines.append("|---|---|---:|---:|---:|" + "---|" * len(names))
         lines += [_row(r, names, report.get("read_bytes_per_s", 0)) for r in rows]
         lines.append("")
-    lines += ["Not measured:", *(f"- {m}" for m in report["missing"]), ""]
+    if report["missing"]:
+        lines += ["Not measured:", *(f"- {m}" for m in report["missing"]), ""]
     return "\n".join(lines)
 
 
@@ -153,9 +141,9 @@ def _row(r: Mapping[str, Any], names: Sequence[str], bandwidth: float) -> str:
         p = r["peers"].get(name, {})
         if "us" in p:
             low, high = p["quartiles"]
-            cells.append(
-                f"{p['us']:.0f} us: layer {p['ratio']:.1f}x [{low:.1f}-{high:.1f}], kernel {p['kernel_ratio']:.1f}x"
-            )
+            uncapped = " (any ISA)" if p.get("isa") == "any" else ""
+            layer = f"layer {p['ratio']:.1f}x [{low:.1f}-{high:.1f}]"
+            cells.append(f"{p['us']:.0f} us{uncapped}: {layer}, kernel {p['kernel_ratio']:.1f}x")
         else:
             cells.append(p.get("error", ""))
     head = f"{r['us']:.1f} | {r['kernel_us']:.1f} | {r['mac_per_s'] / 1e9:.0f}"

@@ -25,15 +25,37 @@ from edgebnn.errors import UsageError
     type=click.Path(path_type=Path, file_okay=False),
     help="Write results.md and .json (networks.md and .json).",
 )
+@click.option(
+    "--litert-python",
+    metavar="PROGRAM",
+    help="Python that has LiteRT (ai-edge-litert) [EDGEBNN_LITERT_PYTHON, else this one].",
+)
+@click.option(
+    "--larq-python",
+    metavar="PROGRAM",
+    help="Python that has Larq Compute Engine [EDGEBNN_LARQ_PYTHON, else this one].",
+)
 @json_option
 def bench(
-    isas: tuple[str, ...], pattern: str, networks: bool, rounds: int, output: Path | None, as_json: bool
+    isas: tuple[str, ...],
+    pattern: str,
+    networks: bool,
+    rounds: int,
+    output: Path | None,
+    litert_python: str | None,
+    larq_python: str | None,
+    as_json: bool,
 ) -> None:
-    """Measure this machine's kernels beside PyTorch's (oneDNN), one thread, layer by layer."""
+    """Measure this machine's kernels beside other libraries', one thread, layer by layer.
+
+    The peers are PyTorch (oneDNN) and, where they are installed, LiteRT with XNNPACK and Larq Compute Engine. What is
+    missing is named.
+    """
     import json
 
-    from edgebnn.bench import layers, measure, report
+    from edgebnn.bench import layers, measure, optional, report
     from edgebnn.bench.bandwidth import read_bandwidth
+    from edgebnn.bench.process import Process
     from edgebnn.targets import cpu
 
     present = [isa for isa in ("avx2", "avx512") if cpu.supports(isa)]
@@ -52,8 +74,12 @@ def bench(
         raise UsageError(f"--layers {pattern}: no layer's name contains it")
     results: list[dict[str, object]] = []
     versions: dict[str, str] = {}
+    others, missing = optional.find({"litert": litert_python, "larq": larq_python})
+    if not as_json:
+        for reason in missing:
+            say(f"missing: {reason}")
     for isa in isas or present:
-        processes = [measure.Process(c) for c in measure.contenders(isa)]
+        processes = [Process(c) for c in (*measure.contenders(isa), *others)]
         try:
             for layer in chosen:
                 timings = measure.time_layer(processes, layer, rounds)
@@ -65,7 +91,7 @@ def bench(
         finally:
             for process in processes:
                 process.close()
-    document = report.document(results, isas or present, versions, read_bandwidth())
+    document = report.document(results, isas or present, versions, read_bandwidth(), missing)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         options = "".join(f" --isa {isa}" for isa in isas) + (f" --layers '{pattern}'" if pattern else "")
@@ -84,6 +110,7 @@ def _networks(
     import tempfile
 
     from edgebnn.bench import measure, networks, report
+    from edgebnn.bench.process import Process
 
     chosen = [name for name in networks.NETWORKS if pattern in name]
     if not chosen:
@@ -93,7 +120,7 @@ def _networks(
     with tempfile.TemporaryDirectory() as folder:
         files = {name: networks.write(name, Path(folder)) for name in chosen}
         for isa in isas:
-            processes = [measure.Process(c) for c in networks.contenders(isa, measure.cap(isa))]
+            processes = [Process(c) for c in networks.contenders(isa, measure.cap(isa))]
             try:
                 for name in chosen:
                     timings = networks.time_network(processes, name, files[name], rounds)
