@@ -19,7 +19,7 @@ from models.evaluate import Value, evaluate, from_codes
 from edgebnn.errors import ModelError
 from edgebnn.ir import Graph, Op, reference
 from edgebnn.ir.bounds import activation_limit
-from edgebnn.ir.file import dumps
+from edgebnn.ir.file import dumps, loads
 from edgebnn.passes import lower
 
 MODELS = 300
@@ -197,6 +197,36 @@ def _one_padding_of_codes(m: Maker) -> None:
     _done(m)
 
 
+def _zero_padding_of_bipolar(m: Maker) -> None:
+    m.x = m.b.quant(m.x, "u2", 1.0, bipolar=True)
+    m.x = m.b.conv(m.x, np.ones((8, 3, 3, 8), np.int8), 0.1, "binary", pads=(1, 1, 1, 1), name="low")
+    _done(m)
+
+
+def _lowest_padding_of_bits(m: Maker) -> None:
+    m.x = m.b.quant(m.x, "b1", 1.0)
+    m.x = m.b.conv(
+        m.x, np.ones((8, 3, 3, 8), np.int8), 0.1, "binary", pads=(1, 1, 1, 1), pad_mode="lowest", name="low"
+    )
+    _done(m)
+
+
+def _relu_of_bipolar(m: Maker) -> None:
+    m.x = m.b.relu(m.b.quant(m.x, "u2", 1.0, bipolar=True), name="relu_u2")
+    m.b.output(m.b.conv(m.x, np.ones((8, 1, 1, 8), np.int8), 0.1, "binary"))
+
+
+def _mean_of_bipolar(m: Maker) -> None:
+    m.x = m.b.global_avg_pool(m.b.quant(m.x, "u2", 1.0, bipolar=True), name="average")
+    _done(m)
+
+
+def _sum_of_bipolar(m: Maker) -> None:
+    x = m.b.quant(m.x, "u2", 1.0, bipolar=True)
+    m.x = m.b.add(x, x, name="sum")
+    _done(m)
+
+
 def _one_padding_of_int8(m: Maker) -> None:
     m.x = m.b.conv(
         m.x, np.ones((8, 3, 3, 8), np.int8), 0.1, "s8", pads=(1, 1, 1, 1), pad_mode="one", name="full"
@@ -295,6 +325,11 @@ REFUSED = {
     _mixed_slopes: "slopes",
     _affine_after_hardtanh: "low",
     _relu_of_b1: "relu_b1",
+    _zero_padding_of_bipolar: "low",
+    _lowest_padding_of_bits: "low",
+    _relu_of_bipolar: "relu_u2",
+    _mean_of_bipolar: "average",
+    _sum_of_bipolar: "sum",
     _unquantised_sum: "sum",
     _lonely_affine: "scale",
     _softmax_of_real: "full",
@@ -379,6 +414,30 @@ def test_dead_and_saturated_channels(weights: str, act: str) -> None:
             continue
         graph = _one_layer(weights, EXTREMES, BIASES, out, act)
         compare(graph, random_input(np.random.default_rng(4), graph))
+
+
+def test_a_bipolar_output_is_refused() -> None:
+    m = _model()
+    _low_bit(m)
+    _done(m, "u2", bipolar=True)
+    with pytest.raises(ModelError, match="'last:0' is bipolar"):
+        lower(m.b.build())
+    with pytest.raises(ModelError, match="of s8 is bipolar"):
+        _done(m, bipolar=True)
+        m.b.build()
+
+
+@pytest.mark.parametrize("dtype", ["u2", "u3", "u4"])
+def test_bipolar_layers_keep_their_type_in_files(dtype: str) -> None:
+    m = _model()
+    m.x = m.b.quant(m.x, dtype, 0.5, bipolar=True, name="codes")
+    weights = np.where(np.arange(8 * 72) % 3, 1, -1).reshape(8, 3, 3, 8).astype(np.int8)
+    m.x = m.b.conv(m.x, weights, 0.1, "binary", pads=(1, 1, 1, 1), pad_mode="lowest")
+    m.b.output(m.b.quant(m.x, "s8", 0.1))
+    graph = lower(m.b.build())
+    again = loads(dumps(graph))
+    assert again.tensors == graph.tensors and again.tensors["codes:0"].bipolar
+    assert again.tensors["codes:0"].centre == (2 ** int(dtype[1]) - 1) / 2
 
 
 def test_a_sign_after_relu_is_always_plus() -> None:

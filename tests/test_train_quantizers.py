@@ -124,6 +124,8 @@ def test_stochastic_weights_keep_their_mean(name: str, mean: float) -> None:
     [
         *sorted(set(ACTIVATIONS) - {"float"}),
         *(f"{name}:{bits}" for name in ("lsq", "pact", "dorefa", "hwgq") for bits in (3, 4, 8)),
+        "bipolar:3",
+        "bipolar:4",
         "int8:unsigned",
     ],
 )
@@ -142,8 +144,9 @@ def test_activations_lie_on_the_device_grid(name: str) -> None:
     bits = int(quantizer.dtype[1:])
     low, high = (-128, 127) if quantizer.dtype == "s8" else (0, 2**bits - 1)
     scale = quantizer.scale().double()
-    expected = torch.floor(x.double() / scale + 0.5) + quantizer.zero_point
-    expected = (expected.clamp(low, high) - quantizer.zero_point) * scale
+    centre = (2**bits - 1) / 2 if quantizer.bipolar else quantizer.zero_point
+    expected = torch.floor(x.double() / scale + 0.5 + centre)
+    expected = (expected.clamp(low, high) - centre) * scale
     torch.testing.assert_close(y.double(), expected, rtol=1e-6, atol=1e-12)
     assert len(y.unique()) > 2
 

@@ -72,7 +72,9 @@ class Builder:
         groups: int = 1,
         name: str | None = None,
     ) -> str:
-        """Convolution of integer codes [out_c, kh, kw, in_c / groups]; real weight = weight_scale[out_c] * code."""
+        """Convolution of integer codes [out_c, kh, kw, in_c / groups]; real weight = weight_scale[out_c] * code.
+
+        ``pad_mode``: what a tap outside the image reads: "zero", "one" (+1, b1 only) or "lowest" (code 0, u2..u4)."""
         codes = self._codes(codes, name or "conv")
         attrs = {
             "codes": codes,
@@ -153,8 +155,17 @@ class Builder:
         """x + y."""
         return self._append("q.add", [x, y], {}, name)
 
-    def quant(self, x: str, dtype: str, scale: float, zero_point: int = 0, name: str | None = None) -> str:
-        """Quantisation point: q = clamp(floor(x / scale + 0.5) + zero_point); b1: sign(x), sign(0) = +1.
+    def quant(
+        self,
+        x: str,
+        dtype: str,
+        scale: float,
+        zero_point: int = 0,
+        name: str | None = None,
+        bipolar: bool = False,
+    ) -> str:
+        """Quantisation point: q = clamp(floor(x / scale + 0.5 + zero_point)); b1: sign(x), sign(0) = +1.
+        ``bipolar`` (u2..u4): (2^k - 1) / 2 takes the place of the zero point.
 
         Raises ModelError for another type than b1, u2..u4 and s8."""
         if dtype not in ("b1", "u2", "u3", "u4", "s8"):
@@ -162,7 +173,14 @@ class Builder:
                 f"{self.name}: layer {name or 'quant'!r}: quantises to {dtype!r}", "use b1, u2, u3, u4 or s8"
             )
         return self._append(
-            "q.quant", [x], {}, name, dtype=dtype, scale=float(scale), zero_point=int(zero_point)
+            "q.quant",
+            [x],
+            {},
+            name,
+            dtype=dtype,
+            scale=float(scale),
+            zero_point=int(zero_point),
+            bipolar=bool(bipolar),
         )
 
     def global_avg_pool(self, x: str, name: str | None = None) -> str:
@@ -207,7 +225,16 @@ class Builder:
             "dilation": (1, 1),
         }
         t = self._tensors[x]
-        return self._append(op_type, [x], attrs, name, dtype=t.dtype, scale=t.scale, zero_point=t.zero_point)
+        return self._append(
+            op_type,
+            [x],
+            attrs,
+            name,
+            dtype=t.dtype,
+            scale=t.scale,
+            zero_point=t.zero_point,
+            bipolar=t.bipolar,
+        )
 
     def flatten(self, x: str) -> str:
         """Nothing to do: dense layers take (H, W, C) inputs in NHWC order."""

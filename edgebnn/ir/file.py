@@ -93,7 +93,7 @@ def dumps(graph: Graph) -> bytes:
         "output": graph.output,
         "meta": dict(graph.meta),
         "tensors": {
-            k: [list(t.shape), t.dtype, t.scale, t.zero_point, t.layout]
+            k: [list(t.shape), t.dtype, t.scale, t.zero_point, t.layout, *(["bipolar"] if t.bipolar else [])]
             for k, t in sorted(graph.tensors.items())
         },
         "ops": [
@@ -142,6 +142,17 @@ def loads(data: bytes, source: str = "model") -> Graph:
     return verify(graph, integer=True)
 
 
+def _tensor_type(
+    shape: list[int], dtype: str, scale: float, zero_point: int, layout: str, *flags: str
+) -> TensorType:
+    if flags not in ((), ("bipolar",)):
+        raise ValueError(f"tensor flags {list(flags)}")
+    h, w, c = shape
+    return TensorType(
+        (int(h), int(w), int(c)), str(dtype), float(scale), int(zero_point), str(layout), bool(flags)
+    )
+
+
 def _build(header: dict[str, Any], blob: bytes) -> Graph:
     arrays: list[np.ndarray] = []
     offset = 0
@@ -175,10 +186,7 @@ def _build(header: dict[str, Any], blob: bytes) -> Graph:
         )
         for o in header["ops"]
     )
-    tensors = {
-        str(k): TensorType((int(h), int(w), int(c)), str(dtype), float(scale), int(zero_point), str(layout))
-        for k, ((h, w, c), dtype, scale, zero_point, layout) in header["tensors"].items()
-    }
+    tensors = {str(k): _tensor_type(*entry) for k, entry in header["tensors"].items()}
     return Graph(
         str(header["name"]), ops, tensors, str(header["input"]), str(header["output"]), dict(header["meta"])
     )

@@ -194,7 +194,7 @@ def _softmax(op: Op, ins: Types, outs: Types) -> str | None:
 
 def _annotated_conv(op: Op, ins: Types, outs: Types) -> str | None:
     a = op.attrs
-    if not _is_int(a["groups"], 1, 65535) or a["pad_mode"] not in ("zero", "one"):
+    if not _is_int(a["groups"], 1, 65535) or a["pad_mode"] not in ("zero", "one", "lowest"):
         return "attributes 'groups' or 'pad_mode'"
     shape = (outs[0].channels, *a["kernel"], ins[0].channels // a["groups"])
     if a["groups"] > 1 and (shape[3] != 1 or outs[0].channels % a["groups"]):

@@ -22,7 +22,8 @@ LAYOUTS = ("nhwc", "chw", "planes", "nibbles")
 class TensorType:
     """Shape (H, W, C), element type, quantisation and storage order of a tensor.
 
-    real = scale * (q - zero_point); for ``b1`` q is -1 or +1.
+    real = scale * (q - centre), centre the zero point or, for ``bipolar`` codes (u2..u4), (2^k - 1) / 2; for ``b1`` q
+    is -1 or +1. Bipolar values are the odd multiples of scale / 2: zero is none of them.
     """
 
     shape: Shape
@@ -30,6 +31,12 @@ class TensorType:
     scale: float = 1.0
     zero_point: int = 0
     layout: str = "nhwc"
+    bipolar: bool = False
+
+    @property
+    def centre(self) -> float:
+        """The code, half an integer if bipolar, of the real value 0."""
+        return (2 ** DTYPE_BITS[self.dtype] - 1) / 2 if self.bipolar else float(self.zero_point)
 
     @property
     def pixels(self) -> int:

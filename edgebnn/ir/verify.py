@@ -143,6 +143,12 @@ def _verify_type(graph: Graph, name: str, tensor: TensorType, integer: bool) -> 
         raise ModelError(f"{what} has {tensor.elements} elements, the most is {MOST_ELEMENTS}")
     if not 2.0**-100 < tensor.scale < 2.0**100:
         raise ModelError(f"{what} has scale {tensor.scale}")
+    if tensor.bipolar and tensor.dtype not in ("u2", "u3", "u4"):
+        raise ModelError(f"{what} of {tensor.dtype} is bipolar, which u2, u3 and u4 can be")
+    if tensor.bipolar and integer and name in (graph.input, graph.output):
+        raise ModelError(
+            f"{what} is bipolar, which inputs and outputs of a model cannot be", "quantise it to s8"
+        )
     low, high = (-128, 127) if tensor.dtype == "s8" else (0, 0)
     if not low <= tensor.zero_point <= high:
         raise ModelError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class ResidualBlock(nn.Module):
         act: str,
         before: str = "affine",
         after: str = "none",
-        pad_mode: Literal["zero", "one"] = "zero",
+        pad_mode: Literal["zero", "one", "lowest"] = "zero",
         shortcut: bool = True,
     ) -> None:
         super().__init__()
@@ -66,9 +66,9 @@ class ResidualBlock(nn.Module):
         """The block whose convolution is the layer ``name``, as ``policy`` has it; ``defaults`` as of
         ``edgebnn.train.policy.KEYS``.
         """
-        full = {"before": "affine", "after": "none", "padding": "zero", "shortcut": "yes", **defaults}
+        unpadded = "lowest" if defaults.get("act", "").startswith("bipolar") else "zero"
+        full = {"before": "affine", "after": "none", "padding": unpadded, "shortcut": "yes", **defaults}
         chosen = policy.of(name, **full)
-        padding: Literal["zero", "one"] = "one" if chosen["padding"] == "one" else "zero"
         return cls(
             channels,
             kernel,
@@ -76,7 +76,7 @@ class ResidualBlock(nn.Module):
             chosen["act"],
             chosen["before"],
             chosen["after"],
-            padding,
+            cast(Literal["zero", "one", "lowest"], chosen["padding"]),
             chosen["shortcut"] == "yes",
         )
 

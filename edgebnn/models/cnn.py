@@ -26,7 +26,8 @@ class CnnConfig:
     """``weight`` and ``act``: quantisers of the blocks; ``ends``: of the stem's and head's weights.
     ``before`` is what stands before the activation quantiser: affine, shift (with sign: RSign) or none;
     ``after`` what follows the batch norm: none, prelu, rprelu or hardtanh. ``pad_mode`` one needs b1
-    activations. ``layers`` overrides them by layer name (``edgebnn.train.policy``).
+    activations, lowest 2- to 4-bit ones (bipolar ones need it). ``layers`` overrides them by layer name
+    (``edgebnn.train.policy``).
     """
 
     channels: int = 32
@@ -47,7 +48,7 @@ class CnnConfig:
         for key, known in (
             ("before", tuple(BEFORE)),
             ("after", tuple(AFTER)),
-            ("pad_mode", ("zero", "one")),
+            ("pad_mode", ("zero", "one", "lowest")),
         ):
             if getattr(self, key) not in known:
                 raise ModelError(

@@ -53,7 +53,7 @@ class LowBitUnit(nn.Module):
             (size, size),
             stride=(stride, stride),
             pads=(pad, pad, pad, pad),
-            pad_mode="one" if act == "sign" else "zero",
+            pad_mode="one" if act == "sign" else "lowest" if act.startswith("bipolar") else "zero",
             weight=weight,
             act=act,
         )

@@ -1,7 +1,9 @@
 """Lowers low-bit convolutions to bconv2d with an integer epilogue (SPEC.md section 5).
 
 Pre: lower_conv has run. Post: no q.conv. For a plain b1 output the epilogue is one threshold a channel; channels of
-negative gain get negated weights, so that one comparison direction serves.
+negative gain get negated weights, so that one comparison direction serves. Bipolar activations have the constant part
+-centre * sum(w) of their sums in the epilogue, so that accumulators are of codes; a tap outside the image then reads
+the code 0.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebnn.ir import Graph, Op, fixed
+from edgebnn.ir import Graph, Op, TensorType, fixed
 from edgebnn.ir.bounds import LIMIT, activation_limit
 from edgebnn.passes.lower_conv import SATURATED, limits
 from edgebnn.passes.rewrite import fail
@@ -66,7 +68,7 @@ def _epilogue(graph: Graph, op: Op, unit: np.ndarray, limit: np.ndarray) -> dict
     else:
         scale = np.full(len(unit), out.scale)
     with np.errstate(over="ignore"):  # infinite: saturates
-        real, offset = np.stack(gains) / scale, np.stack(biases) / scale + out.zero_point
+        real, offset = np.stack(gains) / scale, np.stack(biases) / scale + out.centre
     found = integer_affine(real, offset, limit, rounded=out.dtype != "b1")
     if found is None:
         channel = int(np.argmax(np.abs(real).max(axis=0)))
@@ -85,8 +87,36 @@ def _epilogue(graph: Graph, op: Op, unit: np.ndarray, limit: np.ndarray) -> dict
     return attrs
 
 
+def _check_padding(graph: Graph, op: Op, source: TensorType) -> None:
+    mode = op.attrs["pad_mode"]
+    if not any(op.attrs["pads"]):
+        return
+    if mode == "one" and source.dtype != "b1":
+        raise fail(graph, op, f"one-padding with {source.dtype} activations", "use zero padding")
+    if mode == "lowest" and source.dtype not in ("u2", "u3", "u4"):
+        raise fail(graph, op, f"lowest-padding with {source.dtype} activations", "use zero padding")
+    if mode == "zero" and source.bipolar:
+        what = f"zero padding with bipolar {source.dtype} activations, none of which is 0"
+        raise fail(graph, op, what, 'pad with their lowest value (pad_mode "lowest")')
+
+
+def _from_codes(op: Op, source: TensorType) -> Op:
+    """``op`` on codes: the centre of bipolar activations moved from each tap into the biases."""
+    if not source.bipolar:
+        return op
+    a = op.attrs
+    constant = (
+        source.scale * source.centre * a["weight_scale"] * a["codes"].sum(axis=(1, 2, 3), dtype=np.int64)
+    )
+    attrs = {"bias": a["bias"] - a["gain"] * constant}
+    if "gain2" in a:
+        attrs["bias2"] = a["bias2"] - a["gain2"] * constant
+    return op.with_(attrs=attrs)
+
+
 def _lower(graph: Graph, op: Op) -> Op:
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.output]
+    op = _from_codes(op, source)
     a = op.attrs
     if source.dtype == "real" or out.dtype == "real":
         side = "input" if source.dtype == "real" else "output"
@@ -97,8 +127,7 @@ def _lower(graph: Graph, op: Op) -> Op:
         raise fail(
             graph, op, f"low-bit weights in {a['groups']} groups", "use INT8 weights for depthwise layers"
         )
-    if a["pad_mode"] == "one" and source.dtype != "b1" and any(a["pads"]):
-        raise fail(graph, op, f"one-padding with {source.dtype} activations", "use zero padding")
+    _check_padding(graph, op, source)
     unit = source.scale * a["weight_scale"]
     by_threshold = out.dtype == "b1" and "gain2" not in a and len(op.inputs) == 1
     flip = (unit * a["gain"] < 0) & by_threshold

@@ -23,9 +23,9 @@ def limits(graph: Graph, op: Op) -> tuple[int, int]:
     low, high = (-128, 127) if out.dtype == "s8" else (0, 2 ** {"u2": 2, "u3": 3, "u4": 4}[out.dtype] - 1)
     clamp_low, clamp_high = op.attrs.get("clamp", (-np.inf, np.inf))
     if np.isfinite(clamp_low):
-        low = max(low, int(np.floor(clamp_low / out.scale + 0.5)) + out.zero_point)
+        low = max(low, int(np.floor(clamp_low / out.scale + 0.5 + out.centre)))
     if np.isfinite(clamp_high):
-        high = min(high, int(np.floor(clamp_high / out.scale + 0.5)) + out.zero_point)
+        high = min(high, int(np.floor(clamp_high / out.scale + 0.5 + out.centre)))
     return low, max(low, high)
 
 
@@ -40,8 +40,8 @@ def _lower(graph: Graph, op: Op) -> Op:
     codes, groups = op.attrs["codes"], op.attrs["groups"]
     if groups not in (1, source.channels):
         raise fail(graph, op, f"{groups} groups", "use 1 group, or as many as input channels (depthwise)")
-    if op.attrs["pad_mode"] == "one" and any(op.attrs["pads"]):
-        raise fail(graph, op, "one-padding of an INT8 layer", "use zero padding")
+    if op.attrs["pad_mode"] != "zero" and any(op.attrs["pads"]):
+        raise fail(graph, op, f"{op.attrs['pad_mode']}-padding of an INT8 layer", "use zero padding")
     scale = source.scale * op.attrs["weight_scale"] * op.attrs["gain"] / out.scale
     acc = np.abs(codes.astype(np.int64)).sum(axis=(1, 2, 3)) * float(activation_limit(source))
     reach = np.abs(scale) * acc  # output codes that the inputs can move a channel by

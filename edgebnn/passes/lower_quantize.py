@@ -41,7 +41,7 @@ def _quant(graph: Graph, op: Op) -> Graph | None:
         shift = 0
     else:
         real_gain = gain * source.scale / out.scale
-        offset = bias / out.scale - real_gain * source.zero_point + out.zero_point
+        offset = bias / out.scale - real_gain * source.zero_point + out.centre
         found = integer_affine(real_gain, offset, np.full(channels, 128))
         if found is None:
             raise fail(graph, op, "its gain does not fit the integer form", "check the layer's scale")

@@ -28,7 +28,7 @@ def _swap(graph: Graph, first: Op, second: Op) -> Graph:
         types = {middle: source.__class__(out_type.shape, "real"), out: middle_type}
     else:  # max_pool -> quant: both are quantised, the middle has the pool's input shape
         types = {
-            middle: out_type.__class__(source.shape, out_type.dtype, out_type.scale, out_type.zero_point),
+            middle: dataclasses.replace(out_type, shape=source.shape),
             out: out_type,
         }
     return graph.replace(ops, types)
@@ -37,6 +37,9 @@ def _swap(graph: Graph, first: Op, second: Op) -> Graph:
 def _relu(graph: Graph, op: Op) -> Graph | None:
     if graph.tensors[op.inputs[0]].dtype == "b1":
         raise fail(graph, op, "ReLU of b1 values, which are -1 and +1", "put the ReLU before the quantiser")
+    if graph.tensors[op.inputs[0]].bipolar:
+        what = "ReLU of bipolar values, none of which is 0"
+        raise fail(graph, op, what, "put the ReLU before the quantiser")
     quant = sole_producer(graph, op.inputs[0], "q.quant")
     return _swap(graph, quant, op) if quant is not None else None
 

@@ -108,7 +108,8 @@ class Conv2d(nn.Module):
 
     ``weight`` and ``act`` are quantiser names (``edgebnn.train.quantizers``); ``act=None`` takes the
     input as it is. ``pads`` defaults to "same" at stride 1. ``pad_mode`` "zero" leaves padded taps out;
-    "one" (b1 inputs only) pads with +1. ``groups`` is 1, or ``in_c`` for a depthwise convolution.
+    "one" (b1 inputs only) pads with +1, "lowest" (u2..u4 inputs) with the smallest activation, which
+    bipolar activations need, since 0 is none of them. ``groups`` is 1, or ``in_c`` for a depthwise convolution.
     """
 
     name = ""
@@ -121,7 +122,7 @@ class Conv2d(nn.Module):
         *,
         stride: tuple[int, int] = (1, 1),
         pads: Pads | None = None,
-        pad_mode: Literal["zero", "one"] = "zero",
+        pad_mode: Literal["zero", "one", "lowest"] = "zero",
         dilation: tuple[int, int] = (1, 1),
         groups: int = 1,
         weight: str = "binary",
@@ -143,6 +144,14 @@ class Conv2d(nn.Module):
         self.act = activation_quantizer(act) if act else None
         if pad_mode == "one" and (self.act is None or self.act.dtype != "b1"):
             raise UsageError("padding with +1 needs a b1 input", hint="use act='sign' or pad_mode='zero'")
+        if pad_mode == "lowest" and (self.act is None or self.act.dtype not in ("u2", "u3", "u4")):
+            raise UsageError(
+                "padding with the lowest value needs 2- to 4-bit activations", hint="use pad_mode='zero'"
+            )
+        if pad_mode == "zero" and self.act is not None and self.act.bipolar and any(self.pads):
+            raise UsageError(
+                f"zero padding with {act}, whose values leave 0 out", hint="use pad_mode (padding) 'lowest'"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self._convolve(*self._padded(x), self.weight_quantizer(self.weight))
@@ -166,9 +175,13 @@ class Conv2d(nn.Module):
         if self.pad_mode == "zero" and top == bottom and left == right:
             return x, (top, left)
         if any(self.pads):
-            value = float(self.act.scale()) if self.act is not None and self.pad_mode == "one" else 0.0
-            x = F.pad(x, (left, right, top, bottom), value=value)
+            x = F.pad(x, (left, right, top, bottom), value=self._pad_value())
         return x, (0, 0)
+
+    def _pad_value(self) -> float:
+        if self.act is None or self.pad_mode == "zero":
+            return 0.0
+        return float(self.act.scale()) if self.pad_mode == "one" else self.act.lowest()
 
     def _convolve(self, x: Tensor, padding: tuple[int, int], w: Tensor) -> Tensor:
         return _conv2d(x, w, self.stride, self.dilation, self.groups, padding)

@@ -46,7 +46,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "act": (),
     "before": ("affine", "shift", "rsign", "none"),
     "after": ("prelu", "rprelu", "hardtanh", "none"),
-    "padding": ("zero", "one"),
+    "padding": ("zero", "one", "lowest"),
     "shortcut": ("yes", "no"),
 }
 

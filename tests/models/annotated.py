@@ -76,7 +76,7 @@ class Maker:
         shape = (out_c, *spec.pop("kernel"), c // groups)
         codes = rng.integers(-127, 128, shape) if kind == "s8" else rng.choice(WEIGHT_KINDS[kind], shape)
         scale = rng.uniform(0.5, 1.5, out_c)
-        mode = "one" if t.dtype == "b1" and rng.random() < 0.4 else "zero"
+        mode = "one" if t.dtype == "b1" and rng.random() < 0.4 else "lowest" if t.bipolar else "zero"
         self.x = self.b.conv(self.x, codes.astype(np.int8), scale, kind, pad_mode=mode, groups=groups, **spec)
         size = {"s8": 40 * t.scale, "b1": t.scale}.get(t.dtype, 2 * t.scale)
         spread = 1 / (size * (73 if kind == "s8" else 1.2) * np.sqrt(codes[0].size))
@@ -115,7 +115,8 @@ class Maker:
     def quant(self, dtype: str) -> None:
         scale = BITS.get(dtype, STREAM) * float(self.rng.uniform(0.7, 1.3))
         zero = int(self.rng.integers(-100, 101)) if dtype == "s8" and self.rng.random() < 0.4 else 0
-        self.x = self.b.quant(self.x, dtype, scale, zero)
+        bipolar = dtype[0] == "u" and self.rng.random() < 0.4
+        self.x = self.b.quant(self.x, dtype, scale, zero, bipolar=bipolar)
 
     def layer(self) -> None:
         """Convolution, activation, quantisation to anything that the kind of weights allows."""
@@ -192,7 +193,8 @@ class Maker:
             self.quant("s8")
 
     def finish(self, head: bool = True) -> Graph:
-        """Mean, dense layer and softmax (or as it is), and the graph."""
+        """Mean, dense layer and softmax (or as it is, unless bipolar), and the graph."""
+        head = head or self.type.bipolar
         if head and self.type.dtype == "s8":
             self.x = self.b.global_avg_pool(self.x)
             self.quant("s8")

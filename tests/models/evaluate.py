@@ -27,15 +27,20 @@ class Value:
     type: TensorType | None = None
 
 
+def centre(t: TensorType) -> float:
+    """The code of the real value 0; bipolar: the middle of the range."""
+    return sum(RANGES[t.dtype]) / 2 if t.bipolar else t.zero_point
+
+
 def from_codes(codes: np.ndarray, t: TensorType, exact: np.ndarray | None = None) -> Value:
     codes = np.asarray(codes, np.int64)
-    return Value((codes - t.zero_point) * t.scale, codes, codes.astype(float) if exact is None else exact, t)
+    return Value((codes - centre(t)) * t.scale, codes, codes.astype(float) if exact is None else exact, t)
 
 
 def quantised(real: np.ndarray, t: TensorType) -> Value:
     if t.dtype == "b1":
         return from_codes(np.where(real < 0, -1, 1), t, real)
-    exact = real / t.scale + t.zero_point
+    exact = real / t.scale + centre(t)
     return from_codes(np.clip(np.floor(exact + 0.5), *RANGES[t.dtype]), t, exact)
 
 
@@ -59,7 +64,8 @@ def windows(op: Op, x: np.ndarray, fill: float) -> np.ndarray:
 
 def _conv(op: Op, x: Value, source: TensorType) -> np.ndarray:
     a = op.attrs
-    seen = windows(op, x.real, source.scale if a["pad_mode"] == "one" else 0.0)
+    lowest = -centre(source) * source.scale if a["pad_mode"] == "lowest" else 0.0
+    seen = windows(op, x.real, source.scale if a["pad_mode"] == "one" else lowest)
     weights = a["codes"].astype(float) * a["weight_scale"][:, None, None, None]
     if a["groups"] == 1:
         return np.einsum("abijc,oijc->abo", seen, weights)

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgebnn.errors import UsageError
 from edgebnn.train.quantizers.activations import FloatActivation, Int8Activation
+from edgebnn.train.quantizers.activations_bipolar import Bipolar
 from edgebnn.train.quantizers.activations_sign import (
     ApproxSign,
     Dsq,
@@ -72,6 +73,7 @@ ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {
     "pact": Pact,
     "dorefa": DoReFaActivation,
     "hwgq": Hwgq,
+    "bipolar": Bipolar,
     "int8": Int8Activation,
 }
 

@@ -195,11 +195,12 @@ class ActivationQuantizer(nn.Module):
     """Base of the activation quantisers: real values in, values on the device's grid out.
 
     ``dtype`` is the device's element type: "b1", "u2", "u3", "u4", "s8" or "float" (not deployable).
-    real = scale * (q - zero_point).
+    real = scale * (q - zero_point), or, ``bipolar``, scale * (q - (2^k - 1) / 2).
     """
 
     dtype = "float"
     zero_point = 0
+    bipolar = False
     name = ""
     progress = 0.0  # how much of training is done, 0..1; the training loop sets it
 
@@ -214,4 +215,10 @@ class ActivationQuantizer(nn.Module):
             raise ModelError(
                 f"{name}: activations are float", hint="train with a quantised activation, such as lsq:2"
             )
-        return b.quant(x, self.dtype, float(self.scale()), zero_point=self.zero_point, name=name)
+        return b.quant(
+            x, self.dtype, float(self.scale()), zero_point=self.zero_point, name=name, bipolar=self.bipolar
+        )
+
+    def lowest(self) -> float:
+        """The smallest value of u2..u4 codes, that of code 0."""
+        return -float(self.scale()) * (2 ** int(self.dtype[1]) - 1) / 2 if self.bipolar else 0.0
