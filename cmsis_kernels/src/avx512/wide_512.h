@@ -53,7 +53,8 @@ static inline ebnn_lane_t ebnn_lane_shl32(ebnn_lane_t a, uint32_t n) {
 
 #ifdef EBNN_AVX512_ICL_H
 #define EBNN_LANE_WORD_COUNTS 1
-#define EBNN_DOT_PIXELS 7u /* divides the maps of networks for 224 x 224 pixels */
+#define EBNN_LANE_KEEP(v) __asm__("" : "+v"(v)) /* compilers copy sums and spill them otherwise */
+#define EBNN_DOT_PIXELS 7u                      /* divides the maps of networks for 224 x 224 pixels */
 #define EBNN_DOT_VECTORS 2u
 
 static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {

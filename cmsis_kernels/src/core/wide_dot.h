@@ -9,7 +9,8 @@
  * - for lanes of 32 bits ebnn_lane_add32(a, b), ebnn_lane_shl32(a, n) and ebnn_lane_below(a, b): bit i tells
  * whether lane i of a is smaller than that of b, signed;
  * - ebnn_lane_count32(v), the set bits of each 32-bit lane: with EBNN_LANE_WORD_COUNTS in one instruction,
- * for every word; else in several, called once for eight words, which Harley-Seal carry-save adders sum up.
+ * for every word, and EBNN_LANE_KEEP(v), which keeps v in its register; else in several, called once for
+ * eight words, which Harley-Seal carry-save adders sum up.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -64,6 +65,7 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, size_t stride, co
                 const ebnn_lane_t differ = ebnn_dot_word(x[i * stride + k], w + v * next, planes);
                 ebnn_lane_t *sum = &sums[i * EBNN_DOT_VECTORS + v];
                 *sum = ebnn_lane_add32(*sum, ebnn_lane_count32(differ));
+                EBNN_LANE_KEEP(*sum);
             }
         }
     }
