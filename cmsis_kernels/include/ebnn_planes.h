@@ -41,11 +41,12 @@ typedef struct {
     const uint8_t *counts; /* [group]{chunks, where the field chunks is not 1}[chunk][8] of a class: units of
                               its negative run, plus 16 * units of its positive run */
     const int16_t *mul;    /* [out_c] */
-    const int32_t *add;    /* [out_c] */
+    const uint8_t *add;    /* [out_c][add_bytes]: add[c] >> add_shift, signed, least byte first; then bytes up
+                              to a whole word behind the last one's first byte, as words are read */
     const int16_t *mul2;   /* [out_c] or NULL */
-    const int32_t *add2;   /* [out_c] or NULL */
+    const uint8_t *add2;   /* as add, or NULL */
     const int16_t *next_mul; /* [out_c] or NULL */
-    const int32_t *next_add; /* [out_c] or NULL */
+    const uint8_t *next_add; /* as add, with next_add_bytes and next_add_shift, or NULL */
     int32_t act_min, act_max;
     uint16_t groups;      /* ceil(out_c / 4), or ceil(out_c / 2) for ternary and two-plane weights */
     uint16_t chunks;      /* 1, or the most of any group: no class sum of a chunk overflows its field */
@@ -64,6 +65,10 @@ typedef struct {
     uint8_t residual;  /* 1: in[1] is s8 EBNN_CHW of the output's shape */
     uint8_t next_shift;
     uint8_t next_bits; /* 0: no second output */
+    uint8_t add_bytes; /* 1 to 4 */
+    uint8_t add_shift;
+    uint8_t next_add_bytes;
+    uint8_t next_add_shift;
 } ebnn_bconv_lanes_params_t;
 
 /* Ways of the "bits" kernel; S: sums of planes from a start value, T: sum of all planes from total_start. */

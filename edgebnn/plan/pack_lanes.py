@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebnn.plan.pack_adds import free_range, pack_adds
 from edgebnn.plan.pack_planes import (
     KINDS,
     Int,
@@ -218,6 +219,9 @@ def pack_lanes(
     folded = _fold(epilogue, c.gain, offset, bound)
     if isinstance(folded, Unfit):
         return folded
+    first, last = (c.code_max * s.sum(axis=1) for s in (np.minimum(w, 0), np.maximum(w, 0)))
+    exact, stored = _store_adds(folded, first, last)
+    folded |= exact
     reach = made.reach * (3 if kind == "two_plane" else 1)
     fast = tuned and reach <= 32767 and folded["out_dtype"] == 8
     shift = int(folded["shift"])
@@ -234,7 +238,8 @@ def pack_lanes(
         "codes": pack_nibbles(pattern) if lists == "ram" else None,
         "counts": made.counts,
         **folded,
-        **{name: after[name] for name in ("next_mul", "next_add", "next_shift", "next_bits")},
+        **stored,
+        **{name: value for name, value in after.items() if name != "fast"},
         "groups": slot.shape[0],
         "chunks": made.chunks,
         "list_size": made.list_size,
@@ -298,6 +303,20 @@ def _fold(epilogue: Mapping[str, Any], gain: int, offset: Int, bound: Int) -> Pa
     return folded
 
 
+def _store_adds(folded: Params, first: Int, last: Int) -> tuple[Params, Params]:
+    """The addends of the maps of D = first .. last as used, and the fields that hold them."""
+    names = [name for name in ("add", "add2") if folded[name] is not None]
+    adds = [folded[name].astype(np.int64) for name in names]
+    ranges = [(add, add) for add in adds]
+    if folded["out_dtype"] == 8 and not folded["combine"]:
+        mul = folded["mul"].astype(np.int64)
+        ranges = [free_range(mul, adds[0], int(folded["shift"]), first, last)]
+    packed = pack_adds(ranges, adds)
+    stored: Params = dict(zip(names, packed.stored, strict=True))
+    stored |= {"add_bytes": packed.width, "add_shift": packed.shift}
+    return dict(zip(names, packed.values, strict=True)), stored
+
+
 def _as_threshold(mul: Int, add: Int, reach: int) -> tuple[Int, Int]:
     """(+-1, add') with the same sign of mul * D + add for every |D| < reach; |add'| <= reach."""
     quotient = add // np.maximum(np.abs(mul), 1)  # D < -(add / mul) is D + floor(add / mul) < 0
@@ -308,19 +327,25 @@ def _as_threshold(mul: Int, add: Int, reach: int) -> tuple[Int, Int]:
 def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Params:
     """Fields of the fused quantiser; b1 becomes a clamp to 0 .. 1: t < 0 is clamp((-t + 2^s - 1) >> s, 0, 1) = 1."""
     if following is None:
-        return {"next_mul": None, "next_add": None, "next_shift": 0, "next_bits": 0, "fast": True}
+        zeros = ("next_shift", "next_bits", "next_add_bytes", "next_add_shift")
+        return {"next_mul": None, "next_add": None, **dict.fromkeys(zeros, 0), "fast": True}
     mul, add = np.asarray(following["mul"], np.int64), np.asarray(following["add"], np.int64)
-    shift = int(following["shift"])
-    largest = int((max(-low, high) * np.abs(mul) + np.abs(add)).max())
+    shift, bits = int(following["shift"]), int(following["bits"])
+    top = max(-low, high)
     if following.get("b1"):
+        largest = int((top * np.abs(mul) + np.abs(add)).max())
         shift = 16 if largest + 2**16 < 2**31 else largest.bit_length() - 15
         mul, add = -mul, -add + 2**shift - 1
-        largest += 2**shift
+    ends = np.full(len(add), low), np.full(len(add), high)
+    packed = pack_adds([free_range(mul, add, shift, *ends, 0, 2**bits - 1)], [add])
+    largest = int((top * np.abs(mul) + np.abs(packed.values[0])).max())
     return {
         "next_mul": mul.astype(np.int16),
-        "next_add": add.astype(np.int32),
+        "next_add": packed.stored[0],
         "next_shift": shift,
-        "next_bits": int(following["bits"]),
+        "next_bits": bits,
+        "next_add_bytes": packed.width,
+        "next_add_shift": packed.shift,
         "fast": largest >> shift <= 32767 - 128,
     }
 

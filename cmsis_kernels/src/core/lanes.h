@@ -15,6 +15,7 @@
 #define EBNN_LANES_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "ebnn_planes.h"
 
@@ -60,6 +61,14 @@ static inline uint32_t ebnn_lanes_stride(const ebnn_bconv_lanes_params_t *p) {
 
 static inline uint32_t ebnn_lanes_k(const ebnn_bconv_lanes_params_t *p) {
     return (uint32_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
+}
+
+/* Element c of the params' add, add2 or next_add. */
+static inline int32_t ebnn_lanes_add(const uint8_t *array, uint32_t bytes, uint32_t shift, uint32_t c) {
+    const uint32_t up = 32u - 8u * bytes;
+    uint32_t v;
+    memcpy(&v, array + bytes * c, sizeof v);
+    return (int32_t)((uint32_t)((int32_t)(v << up) >> up) << shift);
 }
 
 /* Stride 1 and equal widths: the planes of a tap are the input's, shifted. What to write of them: `words`

@@ -46,9 +46,9 @@ static int32_t clamp(int32_t v, int32_t low, int32_t high) {
 }
 
 static int32_t affine(const ebnn_bconv_lanes_params_t *p, int32_t d, uint32_t c) {
-    int32_t t = d * p->mul[c] + p->add[c];
+    int32_t t = d * p->mul[c] + ebnn_lanes_add(p->add, p->add_bytes, p->add_shift, c);
     if (p->combine != 0u) {
-        const int32_t u = d * p->mul2[c] + p->add2[c];
+        const int32_t u = d * p->mul2[c] + ebnn_lanes_add(p->add2, p->add_bytes, p->add_shift, c);
         const int take_u = p->combine == 1u ? u > t : u < t;
         t = take_u ? u : t;
     }
@@ -90,6 +90,8 @@ static void finish_channel(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *
         return;
     }
     int8_t *out = (int8_t *)io->out + at;
+    const int32_t next_add =
+        p->next_bits != 0u ? ebnn_lanes_add(p->next_add, p->next_add_bytes, p->next_add_shift, c) : 0;
     for (uint32_t i = 0; i < padded; i++) {
         if (i >= n) {
             out[i] = 0;
@@ -99,7 +101,7 @@ static void finish_channel(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *
         const int32_t y = clamp((affine(p, d[i], c) >> p->shift) + extra, p->act_min, p->act_max);
         out[i] = (int8_t)y;
         if (p->next_bits != 0u) {
-            const int32_t q = (y * p->next_mul[c] + p->next_add[c]) >> p->next_shift;
+            const int32_t q = (y * p->next_mul[c] + next_add) >> p->next_shift;
             code[i] = (uint8_t)clamp(q, 0, (1 << p->next_bits) - 1);
         }
     }

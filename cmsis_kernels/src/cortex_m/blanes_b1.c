@@ -33,7 +33,8 @@ void ebnn_lanes_finish_b1__cortex_m4(const ebnn_lanes_job_t *job, const int32_t 
     uint32_t o = job->group * per_group;
     for (uint32_t i = 0; i < per_group && o < p->dims.out_c; i++, o++) {
         const int minus = p->mul[o] < 0; /* -D + add < 0 is not D - add - 1 < 0 */
-        const int32_t add = (minus ? -1 - p->add[o] : p->add[o]) - bias[i];
+        const int32_t stored = ebnn_lanes_add(p->add, p->add_bytes, p->add_shift, o);
+        const int32_t add = (minus ? -1 - stored : stored) - bias[i];
         signs(add, minus ? 0x11111111u : 0u, job->n, job->totals + i,
               (uint32_t *)job->io->out + o * words + job->first / 8u);
     }

@@ -29,25 +29,33 @@ void ebnn_lanes_channels__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *
     const uint32_t bytes = (pixels + 3u) & ~3u, words = (pixels + 7u) / 8u;
     const uint32_t per_group = p->weight_kind == 1u ? 4u : 2u;
     const int32_t raise = (int32_t)((uint32_t)-p->act_min << p->shift);
-    uint32_t o = job->group * per_group;
-    for (uint32_t i = 0; i < per_group && o < p->dims.out_c; i++, o++) {
-        const uint32_t at = o * bytes + job->first;
-        ebnn_lanes_channel_t c = {
-            job->totals + i, (uint8_t *)job->io->out + at, NULL, NULL, job->n, p->mul[o], 0, 0, 0, 0, 0};
-        c.add = p->add[o] - c.mul * bias[i] + raise;
-        if (p->residual != 0u) {
-            c.residual = (const uint8_t *)job->io->in[1] + at;
-        }
+    const uint32_t first = job->group * per_group, left = p->dims.out_c - first;
+    const uint32_t end = left < per_group ? p->dims.out_c : first + per_group;
+    const uint32_t at = first * bytes + job->first;
+    ebnn_lanes_channel_t c = {
+        job->totals, (uint8_t *)job->io->out + at, NULL, NULL, job->n, 0, 0, 0, 0, 0, 0};
+    if (p->residual != 0u) {
+        c.residual = (const uint8_t *)job->io->in[1] + at;
+    }
+    if (p->next_bits != 0u) {
+        c.next = (uint32_t *)job->io->out2 + first * words + job->first / 8u;
+    }
+    for (uint32_t o = first; o < end; o++, bias++) {
+        c.mul = p->mul[o];
+        c.add = ebnn_lanes_add(p->add, p->add_bytes, p->add_shift, o) - c.mul * *bias + raise;
         if (p->combine != 0u) {
             c.mul2 = p->mul2[o];
-            c.add2 = p->add2[o] - c.mul2 * bias[i] + raise;
+            c.add2 = ebnn_lanes_add(p->add2, p->add_bytes, p->add_shift, o) - c.mul2 * *bias + raise;
         }
-        if (p->next_bits != 0u) {
-            c.next = (uint32_t *)job->io->out2 + o * words + job->first / 8u;
+        if (c.next != NULL) {
             c.next_mul = p->next_mul[o];
-            c.next_add = p->next_add[o];
+            c.next_add = ebnn_lanes_add(p->next_add, p->next_add_bytes, p->next_add_shift, o);
         }
         channel(p, &c);
+        c.totals++;
+        c.out += bytes;
+        c.residual += c.residual != NULL ? bytes : 0u;
+        c.next += c.next != NULL ? words : 0u;
     }
 }
 
