@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from planes_util import Layer, library, nibbles, random_layer, reference, run_kernel, unpack_nibbles
 
+from edgebnn.plan.pack_adds import free_range, pack_adds
 from edgebnn.plan.pack_lanes import pack_lanes, tuned_kernel
 from edgebnn.plan.pack_planes import Packed
 
@@ -101,6 +102,44 @@ def test_skewed_weights(isa: str, bias: float) -> None:
         layer = random_layer(rng, dtype=dtype, in_c=70, kernel=(3, 3), size=(4, 5), plus=bias)
         check(isa, layer, rng, "flash", None, fuse=True)
         check(isa, layer, rng, "ram", None, fuse=True)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_addends_in_their_range_change_no_output(seed: int) -> None:
+    """Both ends of a range give the outputs of the addend, and one step further does not."""
+    rng = np.random.default_rng(seed)
+    shift, n = int(rng.integers(4, 17)), 9
+    mul, add = rng.integers(-3000, 3000, n), rng.integers(-(2**22), 2**22, n)
+    first, last = rng.integers(-400, 0, n), rng.integers(0, 400, n)
+    low, high = (0, 3) if seed % 2 else (-(2**31), 2**31)
+    least, largest = free_range(mul, add, shift, first, last, low, high)
+    packed = pack_adds([(least, largest)], [add])
+    assert (least <= packed.values[0]).all() and (packed.values[0] <= largest).all()
+    raw = packed.stored[0].tobytes()
+    assert len(raw) == n * packed.width + 4 - packed.width
+    for c in range(n):
+        stored = int.from_bytes(raw[c * packed.width : (c + 1) * packed.width], "little", signed=True)
+        assert stored << packed.shift == packed.values[0][c]
+        v = np.arange(first[c], last[c] + 1) * mul[c]
+        want = np.clip((v + add[c]) >> shift, low, high)
+        for value, same in (
+            (least[c], True),
+            (largest[c], True),
+            (least[c] - 1, False),
+            (largest[c] + 1, False),
+        ):
+            if same or abs(value - add[c]) <= 1 << shift:
+                assert np.array_equal(np.clip((v + value) >> shift, low, high), want) == same
+
+
+def test_int16_addends_of_the_usual_quantiser() -> None:
+    """A 2-bit quantiser's addends of 20 bits take two bytes or fewer."""
+    rng = np.random.default_rng(0)
+    mul, add = rng.integers(1500, 4000, 64), rng.integers(-300_000, 300_000, 64)
+    ends = np.full(64, -128), np.full(64, 127)
+    assert pack_adds([free_range(mul, add, 16, *ends, 0, 3)], [add]).width <= 2
+    exact = pack_adds([(add, add)], [add])
+    assert exact.width == 3 and np.array_equal(exact.values[0], add)
 
 
 def test_library_builds_without_warnings() -> None:

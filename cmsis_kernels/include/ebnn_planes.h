@@ -66,7 +66,7 @@ typedef struct {
     uint8_t next_shift;
     uint8_t next_bits; /* 0: no second output */
     uint8_t add_bytes; /* 1 to 4 */
-    uint8_t add_shift;
+    uint8_t add_shift; /* 0 to 32 - 8 * add_bytes */
     uint8_t next_add_bytes;
     uint8_t next_add_shift;
 } ebnn_bconv_lanes_params_t;
@@ -96,11 +96,12 @@ typedef struct {
                    elements summed; direct: [out_c][2][ceil(K / 32)] bits: positive, negative; or NULL */
     const uint16_t
         *counts; /* buckets with codes: [group][16] entries as in ebnn_bconv_lanes_params_t, or NULL */
-    const uint16_t *runs; /* [run][2]: pairs of entries, start value */
-    const uint8_t *flags; /* buckets: [group]; else [out_c] */
+    const uint16_t *runs;    /* [run][2]: pairs of entries, start value */
+    const uint8_t *flags;    /* buckets: [group]; else [out_c] */
     const uint16_t *borders; /* zero padding: [border][4]: row, row behind, column, column behind; or NULL */
-    const uint16_t *border_starts; /* [run][border] start values, taken where that in runs is 0xFFFF, or NULL */
-    const uint8_t *border_flags;   /* buckets: [group][border], or NULL */
+    const uint16_t
+        *border_starts;          /* [run][border] start values, taken where that in runs is 0xFFFF, or NULL */
+    const uint8_t *border_flags; /* buckets: [group][border], or NULL */
     uint16_t border_count;
     uint16_t groups;
     uint16_t block_words; /* words (32 pixels) of the output worked on at a time */

@@ -52,7 +52,7 @@ def pack_adds(ranges: Sequence[tuple[Int, Int]], adds: Sequence[Int]) -> PackedA
     :func:`free_range`."""
     for width in (1, 2, 3, 4):
         limit = 1 << (8 * width - 1)
-        for shift in range(0, 24) if width < 4 else (0,):
+        for shift in range(33 - 8 * width):
             found = []
             for (least, largest), add in zip(ranges, adds, strict=True):
                 low, high = -(-least >> shift), largest >> shift

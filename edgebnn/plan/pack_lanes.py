@@ -387,7 +387,7 @@ def lanes_cost(params: Params, kernel: str) -> float:
     if params["fast"]:
         channels = 4 if params["weight_kind"] == 1 else 2
         out = {"b1": 30.0, "block": 68.0, "s8": 72.0 + 50.0 * (params["next_bits"] > 0)}
-        per_word = channels * out[tuned_kernel(params).removesuffix("__cortex_m4").rsplit("_")[-1]]
+        per_word = channels * out[kernel.removesuffix("__cortex_m4").rpartition("_")[2]]
         per_word += 100.0 * (params["weight_kind"] != 1) + 250.0 * (params["combine"] != 0)
     build = 0.0 if params["lists"] is not None else groups * (8.0 * k + 750.0)
     fill = 7.2 if narrow else 13.0

@@ -68,7 +68,7 @@ static inline int32_t ebnn_lanes_add(const uint8_t *array, uint32_t bytes, uint3
     const uint32_t up = 32u - 8u * bytes;
     uint32_t v;
     memcpy(&v, array + bytes * c, sizeof v);
-    return (int32_t)((uint32_t)((int32_t)(v << up) >> up) << shift);
+    return (int32_t)(v << up) >> (up - shift); /* shift <= up */
 }
 
 /* Stride 1 and equal widths: the planes of a tap are the input's, shifted. What to write of them: `words`

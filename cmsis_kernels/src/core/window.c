@@ -46,8 +46,8 @@ static int32_t live_pixels(const ebnn_conv_dims_t *d, uint32_t first, uint32_t w
 }
 
 /* masks = the pixels of rows y0 .. y1 - 1, columns x0 .. x1 - 1. */
-static void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_t x0, int32_t x1,
-                       uint32_t first, uint32_t words, uint32_t bits, uint32_t *masks) {
+static EBNN_COLD void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_t x0, int32_t x1,
+                                 uint32_t first, uint32_t words, uint32_t bits, uint32_t *masks) {
     const int32_t w = d->out_w;
     const int32_t from = (int32_t)first;
     const int32_t n = live_pixels(d, first, words, bits);
