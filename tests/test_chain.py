@@ -134,6 +134,7 @@ def test_planning_keeps_the_numbers(plans: list[Plan]) -> None:
 
 
 def test_arena_buffers_never_overlap_while_they_live(plans: list[Plan]) -> None:
+    shared = 0
     for planned in plans:
         graph, alive = planned.graph, {planned.graph.input: 0}
         last = {
@@ -142,6 +143,11 @@ def test_arena_buffers_never_overlap_while_they_live(plans: list[Plan]) -> None:
         last[graph.output] = len(planned.steps)
         for i, step in enumerate(planned.steps):
             alive |= dict.fromkeys(step.op.outputs, i)
+            residual, out = step.op.inputs[-1], step.op.outputs[0]
+            if step.over_residual and planned.offsets[residual] == planned.offsets[out]:
+                assert last[residual] == i and graph.tensors[residual].nbytes == graph.tensors[out].nbytes
+                del alive[residual]  # the output is stored over it
+                shared += 1
             spans = [
                 (planned.offsets[n], planned.offsets[n] + graph.tensors[n].nbytes)
                 for n in alive
@@ -155,6 +161,7 @@ def test_arena_buffers_never_overlap_while_they_live(plans: list[Plan]) -> None:
                 step.op.name,
             )
             assert all(start % 16 == 0 and end <= planned.arena for start, end in spans)
+    assert shared > 0
 
 
 @pytest.mark.skipif(programs.compiler() is None, reason="no C compiler for this machine")

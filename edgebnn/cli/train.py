@@ -319,7 +319,8 @@ def digits(
 @train.command(epilog="Example: edgebnn train curves run.jsonl --out curves.svg")
 @click.argument("log", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="SVG file to write.")
-def curves(log: Path, out: Path) -> None:
+@json_option
+def curves(log: Path, out: Path, as_json: bool) -> None:
     """Draw loss and validation accuracy by epoch from LOG, which --log of a training wrote."""
     from edgebnn.report import plots
 
@@ -332,7 +333,10 @@ def curves(log: Path, out: Path) -> None:
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"{log}: line {len(epochs) + 1} is no epoch of a training log") from None
     plots.curves(epochs, out)
-    say(f"wrote {out}")
+    if as_json:
+        emit_json({"out": str(out), "epochs": len(epochs)})
+    else:
+        say(f"wrote {out}")
 
 
 def _check_out(out: Path) -> None:
