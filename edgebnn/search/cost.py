@@ -14,7 +14,7 @@ from edgebnn.ir import Graph
 from edgebnn.passes import lower
 from edgebnn.plan import Plan, plan
 from edgebnn.plan.geometry import params_bytes
-from edgebnn.train.untrained import untrained_graph
+from edgebnn.train.untrained import same_weights, untrained_graph
 
 
 @dataclass(frozen=True)
@@ -95,5 +95,7 @@ def cost_of_plan(planned: Plan) -> Cost:
 
 def cost_of_arch(arch: Mapping[str, Any], target: str, budget: Budget | None = None) -> Cost:
     """Cost of an architecture before any training. Raises ModelError for one that does not convert."""
-    graph = lower(untrained_graph(models.build(dict(arch))))
+    with same_weights():
+        network = models.build(dict(arch))
+    graph = lower(untrained_graph(network))
     return cost_of_plan(plan_of(graph, target, budget))

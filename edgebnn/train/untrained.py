@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from edgebnn.ir import Graph
 from edgebnn.ir.builder import Builder
 from edgebnn.train.layers import BatchNorm
 from edgebnn.train.network import Network
+
+
+@contextmanager
+def same_weights(seed: int = 0) -> Iterator[None]:
+    """Networks built inside start from the same weights every time, since costs depend on them a little."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 @torch.no_grad()

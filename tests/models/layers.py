@@ -37,7 +37,17 @@ def quantize_to_s8(rng: Rng) -> Graph:
     )
 
 
+def bits_with_zero_padding(rng: Rng) -> Graph:
+    """A low-bit convolution that reads and writes bits by thresholds and pads with exact zeros."""
+    while True:
+        graph = layers.bconv2d(rng)
+        op = graph.ops[0]
+        types = [graph.tensors[name].dtype for name in (*op.inputs, *op.outputs)]
+        if types == ["b1", "b1"] and any(op.attrs["pads"]) and op.attrs["weight_kind"] != "two_plane":
+            return graph.replace([op.with_(attrs={"pad_one": 0})])
+
+
 EXTRA: dict[str, tuple[Callable[[Rng], Graph], ...]] = {
-    "bconv2d": (bconv2d_to_bits,),
+    "bconv2d": (bconv2d_to_bits, bits_with_zero_padding),
     "quantize": (quantize_to_s8,),
 }
