@@ -173,7 +173,10 @@ def depthwise_s8(rng: Rng) -> Graph:
 
 
 MAP, LINE = (25, 5, 64), (25, 1, 64)
-ACCUMULATION = "sum|fill|shift|inner[48]|first[48]|last[48]|lanes_group|more_chunks|lanes_pad|lanes_runs|sort|list|window|mask|expand|total|combine|mem"
+ACCUMULATION = (
+    "sum|fill|shift|inner[48]|first[48]|last[48]|lanes_group|more_chunks|lanes_pad|"
+    "lanes_runs|sort|list|window|mask|expand|total|combine|mem"
+)
 """Functions that make accumulators: planes, lists, sums over weight classes. All others count as epilogue."""
 W1A2_BLOCK = "epilogue of a W1A2 block (s8 residual add, requantise, next layer's planes)"
 
