@@ -53,7 +53,10 @@ def build(target: targets.Target, folder: Path) -> Path:
     parts = (f"{int(k.isa == 'neon' and k.op != 'layout')},\n" for k in kernels().values())
     (folder / "kernel_parts.h").write_text("".join(parts))
     headers = "".join(p.read_text() for p in (root / "include").glob("*.h"))
-    sized = (k.symbol in wanted and f"{k.symbol}_get_buffer_size(" in headers for k in kernels().values())
+    sized = (
+        k.symbol in wanted and k.isa == "neon" and f"{k.symbol}_get_buffer_size(" in headers
+        for k in kernels().values()
+    )
     sizes = (f"{s}_get_buffer_size,\n" if yes else "0,\n" for s, yes in zip(kernels(), sized, strict=True))
     (folder / "kernel_sizes.h").write_text("".join(sizes))
     command = [
