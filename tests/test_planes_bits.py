@@ -7,16 +7,17 @@ import pytest
 from planes_util import Layer, bit_planes, random_layer, reference, run_kernel, unpack_planes
 
 from edgebnn.plan.bits import bits_kernel
-from edgebnn.plan.pack_bits import pack_bits_conv
+from edgebnn.plan.pack_bits import pack_bits_conv, solve_bits_conv
 from edgebnn.plan.pack_planes import Packed, Unfit
 
 ISAS = ("portable", "cortex_m4")
 
 
 def check(isa: str, layer: Layer, lists: str, budget: int | None, way: str | None) -> None:
-    packed = pack_bits_conv(
-        layer.codes, layer.kind, layer.pad_one, layer.dims, layer.epilogue, lists, budget, way, least_bits=6
+    solved = solve_bits_conv(
+        layer.codes, layer.kind, layer.pad_one, layer.dims, layer.epilogue, way, least_bits=6
     )
+    packed = solved if isinstance(solved, Unfit) else pack_bits_conv(solved, lists, budget)
     if not isinstance(packed, Packed):
         assert "threshold" not in layer.epilogue or (not layer.pad_one and way == "minority"), packed
         return

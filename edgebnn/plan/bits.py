@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 
 from edgebnn.plan.geometry import DTYPE_CODES, conv_dims, epilogue
-from edgebnn.plan.pack_bits import LEAST_BITS, pack_bits_conv
+from edgebnn.plan.pack_bits import BITS_WIDTHS, LEAST_BITS, BitsLayer, pack_bits_conv, solve_bits_conv
 from edgebnn.plan.pack_bits_dense import pack_dense_bits
 from edgebnn.plan.pack_planes import Packed, Unfit
 from edgebnn.plan.types import Candidate, Choice, Context
@@ -87,27 +87,28 @@ def bits_kernel(packed: Packed, isa: str) -> str | Unfit:
     return f"ebnn_bconv2d_bits{form}__{isa}"
 
 
+def _solve(c: Context, way: str | None = None, least_bits: int = BITS_WIDTHS[0]) -> BitsLayer | Unfit:
+    attrs = c.op.attrs
+    dims = conv_dims(c.op, c.inputs[0], c.outputs[0])
+    return solve_bits_conv(
+        attrs["weights"], attrs["weight_kind"], bool(attrs["pad_one"]), dims, epilogue(c), way, least_bits
+    )
+
+
 def _propose(c: Context, isa: str) -> list[Choice] | str:
-    source, out = c.inputs[0], c.outputs[0]
     if wrong := _dtypes(c):
         return wrong
     choices: dict[tuple[str | None, str, int], Choice] = {}
     reason = "no packing fits"
     k = c.op.attrs["weights"][0].size
     either = c.op.attrs["weight_kind"] == "binary" and EITHER_WAY[0] <= k <= EITHER_WAY[1]
-    for way, lists in itertools.product(("minority", "buckets") if either else (None,), ("flash", "ram")):
-        for budget in BLOCK_BUDGETS:
-            packed = pack_bits_conv(
-                c.op.attrs["weights"],
-                c.op.attrs["weight_kind"],
-                bool(c.op.attrs["pad_one"]),
-                conv_dims(c.op, source, out),
-                epilogue(c),
-                lists,
-                budget,
-                way,
-                least_bits=7 if isa == "cortex_m0" else LEAST_BITS,
-            )
+    for way in ("minority", "buckets") if either else (None,):
+        layer = _solve(c, way, 7 if isa == "cortex_m0" else LEAST_BITS)
+        if isinstance(layer, Unfit):
+            reason = layer.reason
+            continue
+        for lists, budget in itertools.product(("flash", "ram"), BLOCK_BUDGETS):
+            packed = pack_bits_conv(layer, lists, budget)
             if isinstance(packed, Unfit):
                 reason = packed.reason
                 continue
@@ -117,8 +118,6 @@ def _propose(c: Context, isa: str) -> list[Choice] | str:
                 continue
             choice = _choice(c, kernel, lists, packed, bits_cost(packed, isa))
             choices.setdefault((way, lists, packed.scratch), choice)
-            if budget is None and packed.scratch <= min(b for b in BLOCK_BUDGETS if b):
-                break
     return list(choices.values()) or reason
 
 
@@ -163,19 +162,19 @@ def _block_words(words: int, k: int) -> Iterator[int]:
 
 
 def _propose_mve(c: Context) -> list[Choice] | str:
-    source, out = c.inputs[0], c.outputs[0]
     if wrong := _dtypes(c):
         return wrong
-    attrs = c.op.attrs
-    weights, kind, pad_one = attrs["weights"], attrs["weight_kind"], bool(attrs["pad_one"])
+    layer = _solve(c)
+    if isinstance(layer, Unfit):
+        return layer.reason
+    if layer.borders is not None:
+        return "pads with +1, not with 0"
     choices = []
     for lists in ("flash", "ram"):
-        packed = pack_bits_conv(weights, kind, pad_one, conv_dims(c.op, source, out), epilogue(c), lists)
+        packed = pack_bits_conv(layer, lists)
         if isinstance(packed, Unfit):
             return packed.reason
-        if packed.params["borders"] is not None:
-            return "pads with +1, not with 0"
-        for words in _block_words(-(-out.pixels // 32), weights[0].size):
+        for words in _block_words(-(-c.outputs[0].pixels // 32), c.op.attrs["weights"][0].size):
             blocked = dataclasses.replace(packed, params={**packed.params, "block_words": words})
             blocked = dataclasses.replace(blocked, scratch=_mve_scratch(blocked))
             choices.append(_choice(c, "ebnn_bconv2d_bits__mve", lists, blocked, mve_cost(blocked)))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,16 @@ def border_weights(
     return np.array(rectangles, np.uint16), np.array(sums, np.int64)
 
 
-def _grid(values: npt.NDArray[np.int64]) -> Int:
-    """All 4-tuples of ``values``."""
-    return np.asarray(np.stack(np.meshgrid(*[values] * 4, indexing="ij"), -1).reshape(-1, 4))
+_FIXED, _FREE = [0, 1, 2, 4], [3, 5, 6, 7]
 
 
-_COARSE, _FINE = _grid(np.arange(-4, 5)), _grid(np.arange(-6, 7))
+def _grid(most: int) -> Int:
+    """The eight sums of d for all 4-tuples of -most .. most in the free signed sums: (8, n)."""
+    tuples = np.meshgrid(*[np.arange(-most, most + 1)] * 4, indexing="ij")
+    return np.asarray(_SIGNS[_FREE].T @ np.stack(tuples).reshape(4, -1))
+
+
+_COARSE, _FINE = _grid(4), _grid(6)
 
 
 def _solve_starts(total: int, rest: Int, caps: Int) -> Int | None:
@@ -97,19 +102,17 @@ def _solve_starts(total: int, rest: Int, caps: Int) -> Int | None:
     The eight sums of d with the signs of all products of the three bits determine d; four are given, four are free:
     they are searched on a coarse grid for the d that is furthest inside its bounds, then around it for integers.
     """
-    free, fixed = [3, 5, 6, 7], [0, 1, 2, 4]
-    base = np.array([total, *rest]) @ _SIGNS[fixed]
-    steps = _COARSE * max(1, total // 4)
-    for width in (max(1, total // 4), max(1, total // 16)):
-        d = base + steps @ _SIGNS[free]
-        best = steps[np.argmax(np.minimum(d, 8 * caps - d).min(axis=1))]
-        steps = best + _COARSE * max(1, width // 4)
-    d = base + (best + _FINE) @ _SIGNS[free]
-    d = d[(d % 8 == 0).all(axis=1)] // 8
-    d = d[((d >= 0) & (d <= caps)).all(axis=1)]
-    if not len(d):
+    best = np.array([total, *rest]) @ _SIGNS[_FIXED]  # 8 d
+    width = max(1, total // 4)
+    for step in (width, max(1, width // 4)):
+        d = best[:, None] + step * _COARSE
+        best = d[:, np.argmax(np.minimum(d, (8 * caps)[:, None] - d).min(axis=0))]
+    d = best[:, None] + _FINE
+    d = d[:, np.bitwise_or.reduce(d, axis=0) & 7 == 0] // 8
+    d = d[:, (d >= 0).all(axis=0) & (d <= caps[:, None]).all(axis=0)]
+    if not d.size:
         return None
-    return np.asarray(d[np.argmin((d / np.maximum(caps, 1)).max(axis=1))])
+    return np.asarray(d[:, np.argmin((d / np.maximum(caps, 1)[:, None]).max(axis=0))])
 
 
 def _bucket_starts(counts: Int, t: Int, bits: int) -> tuple[Int, int] | None:
@@ -262,19 +265,29 @@ def bit_words(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
     return np.packbits(padded, axis=1, bitorder="little").view("<u4").astype(np.uint32)
 
 
-def pack_bits_conv(
+@dataclass(frozen=True)
+class BitsLayer:
+    """What of a packed layer depends neither on where the lists are nor on the size of a block."""
+
+    dims: Mapping[str, int]
+    way: str
+    runs: Params
+    entries: list[Int]
+    codes: npt.NDArray[Any]
+    borders: npt.NDArray[np.uint16] | None
+
+
+def solve_bits_conv(
     codes: npt.NDArray[np.int8],
     kind: str,
     pad_one: bool,
     dims: Mapping[str, int],
     epilogue: Mapping[str, Any],
-    lists: str = "flash",
-    budget: int | None = None,
     way: str | None = None,
     least_bits: int = BITS_WIDTHS[0],
-) -> Packed | Unfit:
-    """Parameters of ``ebnn_bconv2d_bits__*``: b1 planes in and out. Arguments as of :func:`pack_lanes`; ``way``:
-    "buckets", "minority" or "direct", by default the cheapest; ``least_bits``: of class sums."""
+) -> BitsLayer | Unfit:
+    """Runs, start values and list entries of a layer. Arguments as of :func:`pack_lanes`; ``way``: "buckets",
+    "minority" or "direct", by default the cheapest; ``least_bits``: of class sums."""
     out_c, k = codes.shape[0], codes[0].size
     if kind == "two_plane" or epilogue["out_dtype"] != 1:
         return Unfit("it takes binary or ternary weights and gives b1")
@@ -284,57 +297,67 @@ def pack_bits_conv(
     threshold = bits_threshold(epilogue, np.full(out_c, k))
     if isinstance(threshold, Unfit):
         return threshold
-    t = _reach(w.sum(axis=1), np.clip(threshold, -k - 1, k + 1), k)
+    reach = np.clip(threshold, -k - 1, k + 1)
+    t = _reach(w.sum(axis=1), reach, k)[None]
     zero = not pad_one and bool(dims["pad_h"] or dims["pad_w"] or reads_past(dims))
     way = way or ("direct" if kind == "ternary" else "minority" if k <= 96 and not zero else "buckets")
     if zero and way == "minority":
         return Unfit("it pads with +1, not with 0")
-    borders, outside = border_weights(codes, dims) if zero else (None, np.zeros((0, out_c), np.int64))
-    reach = np.clip(threshold, -k - 1, k + 1)
-    border_t = np.stack([_reach(w.sum(axis=1) - o, reach, k) for o in outside]) if zero else t[None]
-    if zero and len(border_t) > MOST_BORDERS:
-        return Unfit(f"its zero padding makes {len(border_t)} kinds of borders")
-    pixels = dims["out_h"] * dims["out_w"]
-    words = -(-pixels // 32)
+    borders = None
+    if zero:
+        borders, outside = border_weights(codes, dims)
+        if len(borders) > MOST_BORDERS:
+            return Unfit(f"its zero padding makes {len(borders)} kinds of borders")
+        t = np.stack([_reach(w.sum(axis=1) - o, reach, k) for o in outside])
+    if way == "buckets":
+        pattern = patterns(codes, kind)
+        rest = np.repeat(t[:, -1:], 4 * len(pattern) - out_c, axis=1)
+        widths = (*range(least_bits, BITS_WIDTHS[0]), *BITS_WIDTHS)
+        runs = _bucket_runs(pattern, np.concatenate([t, rest], axis=1), widths)
+        if isinstance(runs, Unfit):
+            return runs
+        return BitsLayer(dims, way, runs, _bucket_entries(pattern), pack_nibbles(pattern), borders)
+    runs = _channel_runs(w, t, way)
+    if isinstance(runs, Unfit):
+        return runs
+    return BitsLayer(dims, way, runs, _in_eights(runs["entries"]), runs["codes"], borders)
+
+
+def pack_bits_conv(layer: BitsLayer, lists: str = "flash", budget: int | None = None) -> Packed | Unfit:
+    """Parameters of ``ebnn_bconv2d_bits__*``: b1 planes in and out. ``lists``: "flash", or "ram" for those built at
+    run time; ``budget``: bytes that the planes of a block may take."""
+    dims, runs, buckets = layer.dims, layer.runs, layer.way == "buckets"
+    k = dims["kernel_h"] * dims["kernel_w"] * dims["in_c"]
+    words = -(-dims["out_h"] * dims["out_w"] // 32)
     per_word = 8 * (k + 1) + 8
     most = words if budget is None else min(words, budget // per_word)
     if most < 1:
         return Unfit("the planes of one block exceed the scratch budget")
     words = -(-words // -(-words // most))
-    if way == "buckets":
-        pattern = patterns(codes, kind)
-        rest = np.repeat(border_t[:, -1:], 4 * len(pattern) - out_c, axis=1)
-        t4 = np.concatenate([border_t, rest], axis=1)
-        runs = _bucket_runs(pattern, t4, (*range(least_bits, BITS_WIDTHS[0]), *BITS_WIDTHS))
-    else:
-        runs = _channel_runs(w, border_t, way)
-    if isinstance(runs, Unfit):
-        return runs
-    entries = _bucket_entries(pattern) if way == "buckets" else _in_eights(runs["entries"])
-    ram = lists == "ram"
-    size = max(len(e) for e in entries)
-    stored = pack_nibbles(pattern) if way == "buckets" else runs["codes"]
+    ram, zero = lists == "ram", layer.borders is not None
+    size = max(len(e) for e in layer.entries)
+    border_count = 0 if layer.borders is None else len(layer.borders)
     params: Params = {
         "dims": dict(dims),
-        "lists": None if ram else np.concatenate(entries).astype(np.uint16),
-        "codes": stored if ram else None,
-        "counts": runs["counts"].astype(np.uint16) if ram and way == "buckets" else None,
+        "lists": None if ram else np.concatenate(layer.entries).astype(np.uint16),
+        "codes": layer.codes if ram else None,
+        "counts": runs["counts"].astype(np.uint16) if ram and buckets else None,
         "runs": np.stack([runs["pairs"], _constant(runs["starts"])], axis=-1).astype(np.uint16),
         "flags": runs["flags"][0],
-        "borders": borders,
+        "borders": layer.borders,
         "border_starts": np.moveaxis(runs["starts"], 0, -1).astype(np.uint16) if zero else None,
-        "border_flags": np.ascontiguousarray(runs["flags"].T) if zero and way == "buckets" else None,
-        "border_count": len(outside),
-        "groups": len(entries),
+        "border_flags": np.ascontiguousarray(runs["flags"].T) if zero and buckets else None,
+        "border_count": border_count,
+        "groups": len(layer.entries),
         "block_words": words,
         "list_size": size,
         "total_start": runs.get("total_start", 0),
-        "way": {"buckets": 1, "minority": 2, "direct": 3}[way],
+        "way": {"buckets": 1, "minority": 2, "direct": 3}[layer.way],
         "bits": runs["bits"],
     }
     scratch = per_word * words + ((2 * size + 3) // 4 * 4 if ram else 0)
     if zero:
-        scratch += 4 * (2 * len(outside) + 1 + BORDER_WORDS) * words
-    if way == "minority":
+        scratch += 4 * (2 * border_count + 1 + BORDER_WORDS) * words
+    if layer.way == "minority":
         scratch += 4 * BITS_MOST * words + 4 * (k // 2 + 1)
     return Packed(params, array_bytes(params), scratch)

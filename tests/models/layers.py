@@ -47,7 +47,16 @@ def bits_with_zero_padding(rng: Rng) -> Graph:
             return graph.replace([op.with_(attrs={"pad_one": 0})])
 
 
+def dense(rng: Rng) -> Graph:
+    """A low-bit dense layer: the kernel covers the input."""
+    while True:
+        graph = layers.bconv2d(rng)
+        op = graph.ops[0]
+        if graph.tensors[op.inputs[0]].shape[:2] == tuple(op.attrs["kernel"]) and not any(op.attrs["pads"]):
+            return graph
+
+
 EXTRA: dict[str, tuple[Callable[[Rng], Graph], ...]] = {
-    "bconv2d": (bconv2d_to_bits, bits_with_zero_padding),
+    "bconv2d": (bconv2d_to_bits, bits_with_zero_padding, dense),
     "quantize": (quantize_to_s8,),
 }
