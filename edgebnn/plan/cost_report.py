@@ -94,5 +94,4 @@ def report(plan: Plan) -> dict[str, Any]:
         "output": _tensor(plan.graph.tensors[plan.graph.output]),
         "labels": list(plan.graph.meta.get("labels") or []),
         "layers": layers,
-        "notes": list(plan.notes),
     }

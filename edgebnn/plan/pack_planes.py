@@ -1,10 +1,10 @@
-"""What the packers of the bucketed low-bit kernels share: weight patterns, slots,
-lists (pack_lanes.py, pack_bits.py). The layouts are those of ``cmsis_kernels/include/ebnn_planes.h``."""
+"""What the packers of the bucketed low-bit kernels share: weight patterns and slots
+(pack_lanes.py, pack_bits.py). The layouts are those of ``cmsis_kernels/include/ebnn_planes.h``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ class Packed:
     params: Params
     flash: int
     scratch: int
-    notes: tuple[str, ...] = field(default=())
 
 
 def sign_planes(codes: npt.NDArray[np.int8], kind: str) -> npt.NDArray[np.int8]:
@@ -95,17 +94,6 @@ def slot_counts(slot: Int, chunk_k: int) -> Int:
         for s in range(16):
             counts[:, chunk, s] = (part == s).sum(axis=1)
     return counts
-
-
-def slot_lists(slot: Int, chunk_k: int, stride: int) -> npt.NDArray[np.uint16]:
-    """Byte offsets of the planes of every group and chunk, slot by slot, one after another."""
-    parts: list[Int] = []
-    for row in slot:
-        for start in range(0, len(row), chunk_k):
-            part = row[start : start + chunk_k]
-            order = np.argsort(part, kind="stable")
-            parts.append((order[part[order] >= 0] + start) * stride)
-    return np.concatenate(parts).astype(np.uint16)
 
 
 def array_bytes(params: Mapping[str, Any]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edgebnn.ir import Graph, Op, TensorType
@@ -109,5 +109,4 @@ class Plan:
     arena: int
     crc: int
     optimize: str = "speed"
-    notes: tuple[str, ...] = field(default=())
     threads: int = 1

@@ -12,8 +12,7 @@ from edgebnn.estimate.cost import TABLES
 from edgebnn.estimate.planned import plan_cost
 from edgebnn.ir import Graph
 from edgebnn.passes import lower
-from edgebnn.plan import Plan, plan
-from edgebnn.plan.geometry import params_bytes
+from edgebnn.plan import Plan, flash_bytes, plan
 from edgebnn.train.untrained import same_weights, untrained_graph
 
 
@@ -69,7 +68,7 @@ def plan_of(graph: Graph, target: str, budget: Budget | None = None) -> Plan:
     if budget is None:
         return planned
     for flash, ram in ((budget.flash, None), (None, budget.ram), (budget.flash, budget.ram)):
-        shares = budget.shares(Cost(flash_of(planned), planned.arena, 0, ""))
+        shares = budget.shares(Cost(flash_bytes(planned), planned.arena, 0, ""))
         if not any(share > 1 for share in shares.values()):
             return planned
         try:
@@ -79,18 +78,15 @@ def plan_of(graph: Graph, target: str, budget: Budget | None = None) -> Plan:
     return planned
 
 
-def flash_of(planned: Plan) -> int:
-    """Bytes of weights and constants."""
-    return sum(params_bytes(step.params) for step in planned.steps)
-
-
 def cost_of_plan(planned: Plan) -> Cost:
     """Cost of a plan. Raises ToolchainError where the cycles cannot be counted (no cross compiler)."""
     if planned.target.name in TABLES:
         counted = plan_cost(planned).cycles
         assert counted is not None
-        return Cost(flash_of(planned), planned.arena, counted.nominal, "estimate")
-    return Cost(flash_of(planned), planned.arena, round(sum(step.cost for step in planned.steps)), "planner")
+        return Cost(flash_bytes(planned), planned.arena, counted.nominal, "estimate")
+    return Cost(
+        flash_bytes(planned), planned.arena, round(sum(step.cost for step in planned.steps)), "planner"
+    )
 
 
 def cost_of_arch(arch: Mapping[str, Any], target: str, budget: Budget | None = None) -> Cost:

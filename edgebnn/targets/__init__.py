@@ -26,7 +26,6 @@ class Target:
     name: str
     title: str
     isa: tuple[str, ...]  # instruction sets of kernels.def, most wanted first
-    word_bits: int  # width of a general-purpose register
     compiler: str  # C compiler, a name on PATH
     cflags: tuple[str, ...]  # options that select the processor
     hosted: bool  # an operating system with files: the emitted project gets a Makefile and a runner
@@ -61,7 +60,6 @@ def load(name: str, isa: str | None = None) -> Target:
         name=name,
         title=data["title"],
         isa=cpu.best_first(data["isa"], isa) if data.get("native") else tuple(data["isa"]),
-        word_bits=data["word_bits"],
         compiler=data["compiler"],
         cflags=tuple(data["cflags"]),
         hosted=data.get("hosted", False),
