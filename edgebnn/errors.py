@@ -5,6 +5,9 @@ Exit codes: 0 ok, 1 mismatch, 2 usage, 3 model, 4 toolchain, 5 device.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EdgebnnError(Exception):
     """Base of every error a user can cause. ``str(e)`` is one line; ``hint`` says what to do."""
@@ -44,3 +47,10 @@ class DeviceError(EdgebnnError):
     """A port or device is missing, silent or answers wrongly."""
 
     exit_code = 5
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str = "known") -> str:
+    """The hint for a ``name`` that is none of ``known``: the nearest of them, else all of them after ``what``."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"{what}: {', '.join(known)}"

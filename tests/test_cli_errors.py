@@ -67,7 +67,7 @@ def test_unknown_command_and_option(fails) -> None:  # type: ignore[no-untyped-d
 
 def test_unknown_target(fails, tiny_ebnn: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     err = fails(2, "convert", tiny_ebnn, "--target", "cortex_m44", "-o", tmp_path / "out")
-    assert "cortex_m44" in err and "did you mean cortex-m4" in err
+    assert "cortex_m44" in err and "did you mean 'cortex-m4'?" in err
     assert "known targets" in fails(2, "convert", tiny_ebnn, "--target", "zzz", "-o", tmp_path / "out")
 
 

@@ -137,7 +137,7 @@ def test_errors_of_the_arguments(probe: Path, tmp_path: Path) -> None:
     refused(UsageError, "holds no report.json", tmp_path)
     with pytest.raises(UsageError, match="unknown board 'mps2-an38'") as caught:
         build(probe, "mps2-an38")
-    assert caught.value.hint == "did you mean mps2-an386?"
+    assert caught.value.hint == "did you mean 'mps2-an386'?"
     edit_report(probe, target="cortex-m7")
     refused(UsageError, "converted for cortex-m7, but mps2-an386 is a cortex-m4", probe)
 

@@ -5,7 +5,6 @@ Command modules are imported only when their command runs, so that ``edgebnn run
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -15,7 +14,7 @@ from typing import NoReturn
 import click
 
 from edgebnn import __version__
-from edgebnn.errors import EdgebnnError, ToolchainError, UsageError
+from edgebnn.errors import EdgebnnError, ToolchainError, UsageError, did_you_mean
 
 # name: (module, attribute, one-line help). The help stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -75,9 +74,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "see 'edgebnn --help'"
-            raise UsageError(f"no such command '{args[0]}'", hint)
+            raise UsageError(f"no such command '{args[0]}'", did_you_mean(args[0], COMMANDS, "commands"))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from edgebnn.csrc import firmware_dir
-from edgebnn.errors import UsageError
+from edgebnn.errors import UsageError, did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -55,8 +54,7 @@ def load(name: str) -> Board:
     """Reads the board ``name``. Raises UsageError, with the nearest name as the hint, where there is none."""
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "known boards: " + ", ".join(known)
+        hint = did_you_mean(name.lower().replace("_", "-"), known, "known boards")
         raise UsageError(f"unknown board '{name}'", hint)
     text = (firmware_dir() / "boards" / name / "board.toml").read_text(encoding="utf-8")
     data: dict[str, Any] = tomllib.loads(text)

@@ -8,11 +8,10 @@ the class. ``ARCHITECTURES`` lists the known names. Every network has ``arch`` (
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from pathlib import Path
 from typing import Any
 
-from edgebnn.errors import ModelError
+from edgebnn.errors import ModelError, did_you_mean
 from edgebnn.models.bitlinear import BitLinearConfig, BitLinearStack
 from edgebnn.models.cnn import Cnn, CnnConfig
 from edgebnn.models.dscnn import DsCnn, DsCnnConfig
@@ -44,8 +43,7 @@ def build(arch: dict[str, Any]) -> Network:
     values = dict(arch) if isinstance(arch, dict) else {}
     name = values.pop("name", None)
     if name not in ARCHITECTURES:
-        near = difflib.get_close_matches(str(name), ARCHITECTURES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
+        hint = did_you_mean(str(name), ARCHITECTURES)
         raise ModelError(f"unknown architecture {name!r}", hint=hint)
     config_class, network_class = ARCHITECTURES[name]
     if isinstance(values.get("input"), dict):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebnn.errors import UsageError
+from edgebnn.errors import UsageError, did_you_mean
 from edgebnn.targets import cpu
 
 if sys.version_info >= (3, 11):
@@ -52,8 +51,7 @@ def load(name: str, isa: str | None = None) -> Target:
     UsageError, with the nearest name as the hint, where there is no such target or instruction set."""
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "known targets: " + ", ".join(known)
+        hint = did_you_mean(name.lower().replace("_", "-"), known, "known targets")
         raise UsageError(f"unknown target '{name}'", hint)
     data = _read(name)
     return Target(

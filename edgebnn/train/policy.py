@@ -22,7 +22,6 @@ checkpoint is rebuilt with them. A layer that is overridden keeps its quantisers
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from edgebnn.errors import UsageError
+from edgebnn.errors import UsageError, did_you_mean
 from edgebnn.train.quantizers import activation_quantizer, weight_quantizer
 
 if sys.version_info >= (3, 11):
@@ -55,10 +54,7 @@ Overrides = Mapping[str, Mapping[str, str]]
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a ``name`` that is none of ``known``, with the nearest as its hint."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return UsageError(f"{what} {name!r}", hint=hint)
+    return UsageError(f"{what} {name!r}", hint=did_you_mean(name, known))
 
 
 def check_value(where: str, key: str, value: Any) -> None:
@@ -109,8 +105,7 @@ class Policy:
         layers = list(layers)
         for pattern, values in self.overrides.items():
             if not any(fnmatchcase(layer, pattern) for layer in layers):
-                near = difflib.get_close_matches(pattern, layers, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"layers: {', '.join(layers)}"
+                hint = did_you_mean(pattern, layers, "layers")
                 raise UsageError(f"layers: pattern {pattern!r} matches no layer", hint=hint)
             for key in values:
                 if (pattern, key) not in self._used:

@@ -10,7 +10,6 @@ at a lower learning rate (Zhuang et al., "Towards Effective Low-bitwidth Convolu
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 
-from edgebnn.errors import UsageError
+from edgebnn.errors import UsageError, did_you_mean
 from edgebnn.train import distributed
 from edgebnn.train.checkpoint import Checkpoint, read, save
 from edgebnn.train.kws import LabelledFeatures
@@ -55,9 +54,7 @@ def stages(recipe: str, weight: str, act: str) -> list[Stage]:
         ],
     }
     if recipe not in table:
-        near = difflib.get_close_matches(recipe, table, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(table)}"
-        raise UsageError(f"unknown recipe {recipe!r}", hint=hint)
+        raise UsageError(f"unknown recipe {recipe!r}", hint=did_you_mean(recipe, table))
     return table[recipe]
 
 

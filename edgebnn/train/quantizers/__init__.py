@@ -7,10 +7,9 @@ becomes on the device.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-from edgebnn.errors import UsageError
+from edgebnn.errors import UsageError, did_you_mean
 from edgebnn.train.quantizers.activations import FloatActivation, Int8Activation
 from edgebnn.train.quantizers.activations_bipolar import Bipolar
 from edgebnn.train.quantizers.activations_sign import (
@@ -81,8 +80,7 @@ ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {
 def _lookup(spec: str, known: dict[str, Any], what: str) -> tuple[Any, list[str]]:
     name, *arguments = str(spec).split(":")
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        hint = did_you_mean(name, known)
         raise UsageError(f"unknown {what} quantiser {name!r}", hint=hint)
     return known[name], arguments
 
