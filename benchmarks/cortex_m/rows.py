@@ -30,7 +30,7 @@ class Goal:
 class Row:
     """One layer. ``unit`` of the goals: "cycles", "cycles/MAC", "cycles/element", "MAC/cycle" (the only one of which
     more is better) or "instructions". ``cmsis``: what CMSIS-NN's int8 kernel takes for the shape, in the row's
-    unit or in cycles; None where there is no figure. ``without``: leave out functions that match.
+    unit or in cycles; None where there is no figure. ``without``: leave out functions whose name it matches.
     """
 
     name: str
@@ -174,10 +174,11 @@ def depthwise_s8(rng: Rng) -> Graph:
 
 MAP, LINE = (25, 5, 64), (25, 1, 64)
 ACCUMULATION = (
-    "sum|fill|shift|inner[48]|first[48]|last[48]|lanes_group|more_chunks|lanes_pad|"
-    "lanes_runs|sort|list|window|mask|expand|total|combine|mem"
+    r"(ebnn_lanes_(fill|shift4?|(inner|first|last)4|sum3|totals4|combine|sort|runs|pad)|more_chunks|sum_class|shift"
+    r"|ebnn_window_mask|set_window|memset)(__cortex_m4)?(\.\w+)*"
 )
-"""Functions that make accumulators: planes, lists, sums over weight classes. All others count as epilogue."""
+"""Functions that make accumulators: planes, lists, sums over weight classes. All others count as epilogue, those that
+do both (loops over groups) too."""
 W1A2_BLOCK = "epilogue of a W1A2 block (s8 residual add, requantise, next layer's planes)"
 
 ROWS: tuple[Row, ...] = (

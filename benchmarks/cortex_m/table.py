@@ -30,8 +30,8 @@ Every output was compared with the NumPy reference.
 - Layers are 25x5 pixels unless the row says otherwise, padded with exact zeros.
 - CMSIS-NN: its int8 kernel for the shape (commit 99f736a6, gcc 12.2 -O3), counted the same way; these are figures, its
   code is not part of this repository.
-- The epilogue row is of the fastest block; it counts all functions but those that make accumulators (planes, lists,
-  sums over weight classes).
+- The epilogue row is of the fastest block; it counts all functions but those that only make accumulators (planes,
+  lists, sums over weight classes).
 - The M55 row counts instructions in QEMU.
 """
 
@@ -54,7 +54,7 @@ class Result:
     def figure(self, m: Measurement) -> float:
         """Instructions or nominal cycles that count for the row."""
         if self.row.without:
-            return sum(n for name, n in m.functions.items() if not re.search(self.row.without, name))
+            return sum(n for name, n in m.functions.items() if not re.fullmatch(self.row.without, name))
         return m.cycles.nominal if m.cycles else m.instructions
 
     def value(self, m: Measurement) -> float:
