@@ -9,13 +9,13 @@ rescaling.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from edgebnn.models.blocks import ResidualBlock
-from edgebnn.train.layers import BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, same_pads
-from edgebnn.train.network import InputSpec, Network
+from edgebnn.models.classifier import ResidualNetwork
+from edgebnn.train.layers import BatchNorm, Conv2d, same_pads
+from edgebnn.train.network import InputSpec
 from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import activation_quantizer
 
@@ -39,7 +39,7 @@ class Kws1dConfig:
     layers: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-class Kws1d(Network):
+class Kws1d(ResidualNetwork):
     """[N, 1, 49, 10] -> stem [N, channels, 25, 1] -> blocks -> ReLU -> mean over time -> dense -> logits."""
 
     architecture = "kws1d"
@@ -63,36 +63,4 @@ class Kws1d(Network):
             )
             for i in range(config.blocks)
         )
-        self.relu = ReLU()
-        self.pool = GlobalAvgPool()
-        self.pool_quant = activation_quantizer("int8:unsigned")
-        self.head = Linear(c, config.classes, weight=ends["head"])
-        self.logits = activation_quantizer("int8")
-
-    def forward(self, x: Tensor) -> Tensor:
-        stem_unit = None if self.training else self.stem_norm.unit(self.stem.unit(self.input.scale))
-        x = self.stream(self.stem_norm(self.stem(x)), stem_unit)
-        for i, block in enumerate(self.blocks):
-            x = block(x, self.stream)
-            if i == len(self.blocks) - 1:
-                x = self.relu(x)
-            x = self.stream(x)
-        pixels = x.shape[2] * x.shape[3]
-        x = self.pool_quant(self.pool(x), self.stream.scale() / pixels)
-        head_unit = None if self.training else self.head.unit(self.pool_quant.scale())
-        y: Tensor = self.logits(self.head(x), head_unit)
-        return y
-
-    def export_ir(self, b: Any) -> Any:
-        x = b.input(tuple(self.input.shape), self.input.scale, self.input.zero_point)
-        x = self.stem_norm.export_ir(b, self.stem.export_ir(b, x))
-        x = self.stream.export_ir(b, x, name="stem.out")
-        for i, block in enumerate(self.blocks):
-            assert isinstance(block, ResidualBlock)
-            x = block.export_ir(b, x, f"blocks.{i}", self.stream)
-            if i == len(self.blocks) - 1:
-                x = self.relu.export_ir(b, x)
-            x = self.stream.export_ir(b, x, name=f"blocks.{i}.out")
-        x = self.pool_quant.export_ir(b, self.pool.export_ir(b, x))
-        x = self.logits.export_ir(b, self.head.export_ir(b, x))
-        return b.output(b.softmax(x))
+        self.make_head(c, config.classes, ends["head"])

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edgebnn.models.classifier import Classifier
 from edgebnn.models.resnet18 import IMAGE
 from edgebnn.models.units import Int8Unit, LowBitUnit
-from edgebnn.train.layers import GlobalAvgPool, Linear, ReLU
-from edgebnn.train.network import InputSpec, Network
+from edgebnn.train.network import InputSpec
 from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import activation_quantizer
 
@@ -55,7 +55,7 @@ class Light(nn.Module):
         return self.pointwise.export_ir(b, x, stream, f"{name}.pointwise.out")
 
 
-class QuickNet(Network):
+class QuickNet(Classifier):
     """[N, 3, H, W] -> logits [N, classes]. The stream of all stages has one scale."""
 
     architecture = "quicknet"
@@ -82,11 +82,7 @@ class QuickNet(Network):
                 chosen = policy.of(f"stages.{stage}.{i}.conv", weight=config.weight, act=config.act)
                 units.append(LowBitUnit(in_c, in_c, relu=True, weight=chosen["weight"], act=chosen["act"]))
             self.stages.append(units)
-        self.relu = ReLU()
-        self.mean = GlobalAvgPool()
-        self.mean_quant = activation_quantizer("int8:unsigned")
-        self.head = Linear(in_c, config.classes, weight=policy.of("head", weight=config.ends)["weight"])
-        self.logits = activation_quantizer("int8")
+        self.make_head(in_c, config.classes, policy.of("head", weight=config.ends)["weight"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x, self.stem_quant, self.input.scale)
@@ -97,12 +93,7 @@ class QuickNet(Network):
             assert isinstance(stage, nn.ModuleList)
             for unit in stage:
                 x = unit(x, x, self.stream)
-        x = self.relu(x)
-        pixels = x.shape[2] * x.shape[3]
-        x = self.mean_quant(self.mean(x), self.stream.scale() / pixels)
-        head_unit = None if self.training else self.head.unit(self.mean_quant.scale())
-        y: Tensor = self.logits(self.head(x), head_unit)
-        return y
+        return self.classify(self.relu(x))
 
     def export_ir(self, b: Any) -> Any:
         x = b.input(tuple(self.input.shape), self.input.scale, self.input.zero_point)
@@ -114,6 +105,4 @@ class QuickNet(Network):
                 assert isinstance(unit, LowBitUnit)
                 x = unit.export_ir(b, x, x, self.stream, f"stages.{i}.{j}")
         x = self.stream.export_ir(b, self.relu.export_ir(b, x), name="relu.out")
-        x = self.mean_quant.export_ir(b, self.mean.export_ir(b, x))
-        x = self.logits.export_ir(b, self.head.export_ir(b, x))
-        return b.output(b.softmax(x))
+        return self.export_classifier(b, x)

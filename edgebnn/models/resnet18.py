@@ -12,9 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edgebnn.models.classifier import Classifier
 from edgebnn.models.units import AveragePool, Int8Unit, LowBitUnit
-from edgebnn.train.layers import GlobalAvgPool, Linear, MaxPool, ReLU, same_pads
-from edgebnn.train.network import InputSpec, Network
+from edgebnn.train.layers import MaxPool, same_pads
+from edgebnn.train.network import InputSpec
 from edgebnn.train.policy import Policy
 from edgebnn.train.quantizers import ActivationQuantizer, activation_quantizer
 
@@ -53,7 +54,7 @@ class Down(nn.Module):
         return self.unit.export_ir(b, self.pool.export_ir(b, x, f"{name}.pool"), stream, f"{name}.out")
 
 
-class ResNet18(Network):
+class ResNet18(Classifier):
     """[N, 3, H, W], H and W multiples of 32 -> logits [N, classes]. The stream of all stages has one scale."""
 
     architecture = "resnet18"
@@ -66,7 +67,7 @@ class ResNet18(Network):
         pads = same_pads((spec.height, spec.width), (7, 7), (2, 2))
         self.stem = Int8Unit(spec.channels, c, 7, stride=2, pads=pads, weight=config.ends)
         self.stream = activation_quantizer("int8")
-        self.pool = MaxPool((3, 3), (2, 2), padding=1)
+        self.stem_pool = MaxPool((3, 3), (2, 2), padding=1)
         self.units, self.downs = nn.ModuleList(), nn.ModuleDict()
         for stage in range(4):
             for i in range(2 * config.depth):
@@ -81,27 +82,18 @@ class ResNet18(Network):
                     LowBitUnit(c, out_c, stride=stride, weight=chosen["weight"], act=chosen["act"])
                 )
                 c = out_c
-        self.relu = ReLU()
-        self.mean = GlobalAvgPool()
-        self.mean_quant = activation_quantizer("int8:unsigned")
-        self.head = Linear(c, config.classes, weight=policy.of("head", weight=config.ends)["weight"])
-        self.logits = activation_quantizer("int8")
+        self.make_head(c, config.classes, policy.of("head", weight=config.ends)["weight"])
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.stem(x, self.stream, self.input.scale))
+        x = self.stem_pool(self.stem(x, self.stream, self.input.scale))
         for i, unit in enumerate(self.units):
             shortcut = self.downs[str(i)](x, self.stream) if str(i) in self.downs else x
             x = unit(x, shortcut, self.stream)
-        x = self.relu(x)
-        pixels = x.shape[2] * x.shape[3]
-        x = self.mean_quant(self.mean(x), self.stream.scale() / pixels)
-        head_unit = None if self.training else self.head.unit(self.mean_quant.scale())
-        y: Tensor = self.logits(self.head(x), head_unit)
-        return y
+        return self.classify(self.relu(x))
 
     def export_ir(self, b: Any) -> Any:
         x = b.input(tuple(self.input.shape), self.input.scale, self.input.zero_point)
-        x = self.pool.export_ir(b, self.stem.export_ir(b, x, self.stream, "stem.out"))
+        x = self.stem_pool.export_ir(b, self.stem.export_ir(b, x, self.stream, "stem.out"))
         for i, unit in enumerate(self.units):
             assert isinstance(unit, LowBitUnit)
             shortcut = x
@@ -111,6 +103,4 @@ class ResNet18(Network):
                 shortcut = down.export_ir(b, x, self.stream, f"downs.{i}")
             x = unit.export_ir(b, x, shortcut, self.stream, f"units.{i}")
         x = self.stream.export_ir(b, self.relu.export_ir(b, x), name="relu.out")
-        x = self.mean_quant.export_ir(b, self.mean.export_ir(b, x))
-        x = self.logits.export_ir(b, self.head.export_ir(b, x))
-        return b.output(b.softmax(x))
+        return self.export_classifier(b, x)
