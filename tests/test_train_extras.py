@@ -1,4 +1,4 @@
-"""Adversarial inputs, feature loss, curves, and resuming with other data."""
+"""Adversarial inputs, feature loss, gradient scaling, curves, and resuming with other data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from edgebnn.errors import UsageError  # noqa: E402
 from edgebnn.train.checkpoint import Checkpoint, save  # noqa: E402
 from edgebnn.train.digits import load_digits  # noqa: E402
 from edgebnn.train.extras import attacked, similarity_loss  # noqa: E402
+from edgebnn.train.gradient_scaling import GradientScaling  # noqa: E402
 from edgebnn.train.kws import LabelledFeatures  # noqa: E402
 from edgebnn.train.loop import TrainConfig, Trainer  # noqa: E402
+from edgebnn.train.quantizers import activation_quantizer, weight_quantizer  # noqa: E402
 from edgebnn.train.session import fit, run_file  # noqa: E402
 
 ARCH = {"name": "cnn", "channels": 8, "blocks": 1, "stem_stride": 2}
@@ -71,12 +73,49 @@ def test_training_with_both_pulls_features_towards_the_teacher() -> None:
     assert distances[1] < distances[0]
 
 
+def test_gradient_scaling_follows_its_formula() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act, self.weight = activation_quantizer("dorefa:2"), weight_quantizer("xnor", 2)
+
+    network, delta = Two(), 0.5
+    x = torch.tensor([[0.0, 0.1, 0.4, 1.0, 1.5]], requires_grad=True)
+    w = torch.tensor([[0.5, -0.1], [0.2, 0.6]], requires_grad=True)
+    pull = torch.tensor([[1.0, 2.0, -3.0, 4.0, 5.0]])
+
+    def gradients() -> tuple[list[float], torch.Tensor]:
+        x.grad = w.grad = None
+        (network.act(x) * pull).sum().backward()
+        (network.weight(w) * torch.tensor([[1.0, -1.0], [2.0, 2.0]])).sum().backward()
+        return x.grad[0].tolist(), w.grad
+
+    plain_x, plain_w = gradients()
+    scaling = GradientScaling(network, delta)
+    scaled_x, scaled_w = gradients()
+    # Levels 0, 1/3, 2/3, 1: x - q is 0, 0.1, 0.4 - 1/3, 0; beyond the range there is no gradient.
+    assert scaled_x == pytest.approx([1.0, 2 * 1.05, -3 * (1 - 0.5 * (0.4 - 1 / 3)), 4.0, 0.0])
+    # Each channel by its own range, here 2 * mean|w|; its second value lies alone in channel 1.
+    q = network.weight(w).detach()
+    width = torch.tensor([[0.6], [1e-12]])
+    error = (w.detach().clamp(torch.tensor([[-0.3], [0.4]]), torch.tensor([[0.3], [0.4]])) - q) / width
+    torch.testing.assert_close(scaled_w, plain_w * (1 + delta * plain_w.sign() * error))
+    with torch.no_grad():
+        network.act(x)
+    network.eval()
+    assert gradients()[0] == plain_x
+    scaling.remove()
+    assert gradients()[0] == plain_x and not network.train().act._forward_hooks
+
+
 def test_resume_with_other_classes_is_refused(tmp_path: Path) -> None:
     data, out = small(), tmp_path / "a.pt"
     config, network = TrainConfig.plain(epochs=2, batch_size=32), models.build(ARCH)
     trainer = Trainer(network, data, config)
     save(run_file(out), Checkpoint(network, data.names, training=trainer.state()))
     other = small([f"class {i}" for i in range(10)])
+    with pytest.raises(UsageError, match="teachers was"):
+        fit(models.build(ARCH), data, config, out, [models.build(ARCH)], resume=True)
     with pytest.raises(UsageError, match=r"cannot resume: .* has 10 classes \(0, 1, 2, 3 ...\), the data 10"):
         fit(models.build(ARCH), other, config, out, resume=True)
 

@@ -4,6 +4,7 @@ emulated Cortex-M4; the integer model predicts what the trained one does.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -52,6 +53,10 @@ CASES = [
     {"act": "sign", "after": "hardtanh"},
     {"weight": "binary", "layers": {"blocks.1.*": {"shortcut": "no"}}},
     {"weight": "int8", "layers": {"blocks.0.*": {"shortcut": "no"}}},
+    *(
+        {"weight": weight, "act": act, "ewgs": "ewgs"}
+        for weight, act in (("binary", "sign"), ("twn", "lsq:2"))
+    ),
 ]
 
 
@@ -77,10 +82,13 @@ def run_on_m4(graph: Graph, clips: np.ndarray) -> list[np.ndarray]:
 def test_trains_converts_and_runs_alike(case: dict, digits: LabelledFeatures, tmp_path: Path) -> None:
     if "weight" in case and weight_quantizer(case["weight"], 1).kind == "s8":
         case = {"act": "lsq:8", **case}
+    case = dict(case)
+    scaling = 1e-3 if case.pop("ewgs", None) else 0.0
     torch.manual_seed(0)
     network = models.build({"name": "cnn", "channels": 8, "blocks": 2, "stem_stride": 2, **case})
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    metrics = Trainer(network, digits, PLAIN).run()
+    config = dataclasses.replace(PLAIN, gradient_scaling=scaling)
+    metrics = Trainer(network, digits, config).run()
     assert np.isfinite(metrics["loss"])
     assert any(not torch.equal(network.state_dict()[key], before[key]) for key in before)
     save(tmp_path / "m.pt", Checkpoint(network, digits.names), compact=True)

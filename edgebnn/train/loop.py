@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from edgebnn.errors import ModelError, UsageError
 from edgebnn.train import distributed
 from edgebnn.train.extras import Features, attacked, similarity_loss
+from edgebnn.train.gradient_scaling import GradientScaling
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
 from edgebnn.train.quantizers import ActivationQuantizer, WeightQuantizer
-from edgebnn.train.teachers import TargetCache, target
+from edgebnn.train.teachers import TargetCache, fingerprint, target
 from edgebnn.train.watchdog import Watchdog, first_not_finite
 
 
@@ -40,7 +41,8 @@ class TrainConfig:
     clip mixed in. ``weight_decay`` acts on all weights but the latent ones of binary layers. ``noise`` is the
     standard deviation of Gaussian noise added to the inputs, in steps of their int8 grid; ``adversarial``
     the largest change, in such steps, of inputs that are moved to where the loss is higher; ``features`` the
-    weight of the teachers' feature loss (``edgebnn.train.extras``).
+    weight of the teachers' feature loss (``edgebnn.train.extras``); ``gradient_scaling`` the factor of
+    element-wise gradient scaling (``edgebnn.train.gradient_scaling``), 0 for none.
     """
 
     epochs: int = 60
@@ -59,6 +61,7 @@ class TrainConfig:
     noise: float = 0.0
     adversarial: float = 0.0
     features: float = 0.0
+    gradient_scaling: float = 0.0
 
     def __post_init__(self) -> None:
         ok = (
@@ -77,6 +80,7 @@ class TrainConfig:
             and self.noise >= 0
             and self.adversarial >= 0
             and self.features >= 0
+            and self.gradient_scaling >= 0
         )
         if not ok:
             raise UsageError(f"training parameters out of range: {self}")
@@ -88,6 +92,18 @@ class TrainConfig:
         """
         off = {"distill": 0.0, "max_shift": 0, "mask": 0, "mixup": 0.0, "balance": 0.0, "adjust": 0.0}
         return cls(**{**off, "weight_decay": 0.0, **changes})
+
+
+def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises UsageError, naming the first difference, where a run that is to be resumed had other values; one that
+    it did not know counts as 0.
+    """
+    for key, value in now.items():
+        if before.get(key, 0.0) != value:
+            raise UsageError(
+                f"cannot resume: {key} was {before.get(key)!r}, is now {value!r}",
+                hint="resume with the same options, or start again without --resume",
+            )
 
 
 def one_cycle(step: int, total: int, peak: float) -> float:
@@ -157,10 +173,13 @@ class Trainer:
                 )
         self.features = [Features(n) for n in (network, *self.teachers)] if config.features else []
         self.cache: TargetCache | None = None
-        if config.features == 0 and teacher_cache is not None and self.teachers:
+        # What teachers say of a student's own adversarial inputs is no other student's.
+        cached = config.features == 0 and config.adversarial == 0
+        if cached and teacher_cache is not None and self.teachers:
             self.cache = TargetCache(teacher_cache, self.teachers, config, self.x, self.y)
         groups = _parameter_groups(network, config.weight_decay)
         self.optimizer = torch.optim.Adam(groups, lr=config.lr, fused=True)
+        self.scaling = GradientScaling(network, config.gradient_scaling) if config.gradient_scaling else None
         self.parallel = distributed.wrap(network)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.watchdog = Watchdog(network)
@@ -178,6 +197,7 @@ class Trainer:
         """What resuming needs beside the network's own state: plain values and tensors."""
         return {
             "config": asdict(self.config),
+            "learns_from": self._learns_from(),
             "epoch": self.epoch,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -190,14 +210,8 @@ class Trainer:
         damaged.
         """
         try:
-            before, now = state["config"], asdict(self.config)
-            changed = [key for key in now if before.get(key, 0.0) != now[key]]
-            if changed:
-                key = changed[0]
-                raise UsageError(
-                    f"cannot resume: {key} was {before.get(key)!r}, is now {now[key]!r}",
-                    hint="resume with the same options, or start again without --resume",
-                )
+            check_unchanged(state["config"], asdict(self.config))
+            check_unchanged(state["learns_from"], self._learns_from())
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
             torch.set_rng_state(state["torch_rng"])
@@ -206,6 +220,9 @@ class Trainer:
             raise ModelError(
                 f"damaged training state ({error})", hint="start again without --resume"
             ) from None
+
+    def _learns_from(self) -> dict[str, Any]:
+        return {"clips": len(self.y), "teachers": [fingerprint(teacher) for teacher in self.teachers]}
 
     def run(
         self,
@@ -217,7 +234,7 @@ class Trainer:
         network in evaluation mode.
         """
         while self.epoch < self.config.epochs:
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             loss = self._epoch(on_step)
             self.epoch += 1
             distributed.agree(self.network)
@@ -227,10 +244,13 @@ class Trainer:
                 "loss": loss,
                 "val_accuracy": float(correct),
                 "seconds": time.perf_counter() - started,
+                "cpu_seconds": time.process_time() - cpu_started,
             }
             self.history.append(metrics)
             if on_epoch:
                 on_epoch(metrics)
+        if self.scaling is not None:
+            self.scaling.remove()
         self.network.eval()
         return self.history[-1]
 

@@ -13,7 +13,7 @@ from edgebnn.errors import ModelError, UsageError
 from edgebnn.train import distributed
 from edgebnn.train.checkpoint import Checkpoint, read, save
 from edgebnn.train.kws import LabelledFeatures
-from edgebnn.train.loop import TrainConfig, Trainer
+from edgebnn.train.loop import TrainConfig, Trainer, check_unchanged
 from edgebnn.train.network import Network
 from edgebnn.train.watchdog import warnings
 
@@ -93,7 +93,7 @@ def fit(
         "loss": last["loss"],
         "epochs": config.epochs,
         "seed": config.seed,
-        "minutes": round(sum(epoch["seconds"] for epoch in trainer.history) / 60, 2),
+        "minutes": round(sum(epoch["cpu_seconds"] for epoch in trainer.history) / 60, 2),
         "history": [round(epoch["val_accuracy"], 4) for epoch in trainer.history],
     }
     if distributed.writes():
@@ -115,13 +115,7 @@ def _resume(trainer: Trainer, run: Path, names: list[str]) -> None:
     if not run.is_file():
         raise UsageError(f"{run}: no such file, nothing to resume", hint="start without --resume")
     stored = read(run)
-    if stored["arch"] != trainer.network.arch:
-        now, before = trainer.network.arch, stored["arch"]
-        key = next(key for key in {**now, **before} if now.get(key) != before.get(key))
-        raise UsageError(
-            f"cannot resume: {key} was {before.get(key)!r}, is now {now.get(key)!r}",
-            hint="resume with the same options, or start again without --resume",
-        )
+    check_unchanged(stored["arch"], trainer.network.arch)
     if stored["labels"] != names:
         raise UsageError(
             f"cannot resume: {run} has {len(stored['labels'])} classes ({', '.join(stored['labels'][:4])} ...), the"

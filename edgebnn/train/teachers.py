@@ -38,6 +38,19 @@ def target(teachers: Sequence[Network], x: Tensor) -> Tensor:
     return torch.stack([F.log_softmax(teacher(x), 1) for teacher in teachers]).mean(0)
 
 
+def _feed(digest: hashlib._Hash, network: Network) -> None:
+    digest.update(repr(network.arch).encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+
+
+def fingerprint(network: Network) -> str:
+    """Eight hexadecimal digits of a network's architecture and weights."""
+    digest = hashlib.sha256()
+    _feed(digest, network)
+    return digest.hexdigest()[:8]
+
+
 class TargetCache:
     """Targets of ``teachers`` for the batches of a run, kept in ``folder`` as float32 [steps, N, classes]
     an epoch. ``x``, ``y``: the training data. Raises UsageError when the folder cannot be written.
@@ -53,9 +66,7 @@ class TargetCache:
         # Each of several processes sees a part of every batch.
         digest.update(repr((distributed.rank(), distributed.processes())).encode())
         for teacher in teachers:
-            digest.update(repr(teacher.arch).encode())
-            for name, value in teacher.state_dict().items():
-                digest.update(name.encode() + value.cpu().numpy().tobytes())
+            _feed(digest, teacher)
         digest.update(x.numpy().tobytes() + y.numpy().tobytes())
         self.key = digest
         self.path: Path | None = None
