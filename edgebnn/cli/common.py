@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,10 +49,11 @@ def emit_json(document: dict[str, Any]) -> None:
 
 
 def console() -> Console:
-    """A rich console on standard output, for tables."""
+    """A rich console on standard output, for tables: 120 columns wide where that is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if known else 120)
 
 
 def stderr_console() -> Console:

@@ -61,11 +61,12 @@ def _print(result: Estimate, hertz: float | None) -> None:
 
     out = console()
     table = Table(title=f"{result.model} on {result.cpu}, gcc {result.optimization}", box=None)
+    wide = out.width >= 110
     table.add_column("layer", overflow="fold")
     table.add_column("kernel", overflow="fold")
     numbers = ["MACs", "instructions"]
     if result.cycles:
-        numbers += ["est. cycles", "low", "high", "per MAC"]
+        numbers += ["est. cycles", *(("low", "high") if wide else ()), "per MAC"]
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     rows = [
@@ -77,11 +78,13 @@ def _print(result: Estimate, hertz: float | None) -> None:
         cells = [name, kernel, f"{macs:,}", f"{instructions:,}"]
         if cycles:
             rate = f"{cycles.nominal / macs:.3f}" if macs else "-"
-            cells += [f"{cycles.nominal:,}", f"{cycles.low:,}", f"{cycles.high:,}", rate]
+            limits = [f"{cycles.low:,}", f"{cycles.high:,}"] if wide else []
+            cells += [f"{cycles.nominal:,}", *limits, rate]
         table.add_row(*cells, style="bold" if i == len(result.layers) else None)
     out.print(table)
     if result.cycles:
-        out.print(f"Cycles: {cost.LABEL}. Source: {result.source}.")
+        bounds = f"{result.cycles.low:,} to {result.cycles.high:,}"
+        out.print(f"Cycles: {bounds}, {cost.LABEL}. Source: {result.source}.")
     else:
         out.print(f"Instructions only: {result.cpu} has no published cycle table.")
     if hertz and result.cycles:
