@@ -68,3 +68,10 @@ def test_the_full_sizes_are_those_of_the_papers() -> None:
     )
     assert models.build({"name": "resnet18"}).arch["classes"] == 1000
     assert binary_weights("quicknet") == 9 * 4 * sum(c * c for c in (64, 128, 256, 512))
+
+
+def test_wide_bitlinear_layers_convert() -> None:
+    """Their worst-case sums exceed what the output holds by far."""
+    arch = {"name": "bitlinear", "depth": 2, "input": {**VECTOR, "shape": [1, 1, 2048]}}
+    graph = lower(random.graph(arch))
+    assert sum(op.type == "bconv2d" for op in graph.ops) == 2

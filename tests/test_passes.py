@@ -21,6 +21,7 @@ from edgebnn.ir import Graph, Op, reference
 from edgebnn.ir.bounds import activation_limit
 from edgebnn.ir.file import dumps, loads
 from edgebnn.passes import lower
+from edgebnn.passes.lower_bconv import integer_affine
 
 MODELS = 300
 
@@ -508,3 +509,20 @@ def _largest_value(graph: Graph, x: np.ndarray) -> None:
 def test_lowering_an_integer_graph_changes_nothing() -> None:
     graph = lower(random_model(np.random.default_rng(8), 4))
     assert dumps(lower(graph)) == dumps(graph)
+
+
+def test_epilogues_need_accuracy_only_where_outputs_do_not_saturate() -> None:
+    """Wide layers of 8-bit inputs: accumulators whose worst case is far beyond the output's range."""
+    rng = np.random.default_rng(5)
+    gain, offset = np.array([0.0749, 0.0123, -0.031]), np.array([-700.4, 12.6, 300.0])
+    limit = np.full(3, 174_720.0)
+    found = integer_affine(gain, offset, limit)
+    assert found is not None
+    mul, add, shift = found
+    at = rng.integers(-174_720, 174_721, (20_000, 3))
+    at[:10_000] = np.round((rng.uniform(-300, 300, (10_000, 3)) - offset) / gain)  # not saturated
+    got = np.clip((at * mul.astype(np.int64) + add) >> shift, -256, 255)
+    exact = np.clip(np.floor(gain * at + offset + 0.5), -256, 255)
+    assert np.abs(got - exact).max() <= 1
+    assert len(np.unique(exact)) == 512
+    assert integer_affine(np.array([100.0, 0.001]), np.zeros(2), np.full(2, 1e6)) is None

@@ -20,7 +20,8 @@ def network(arch: dict[str, Any], seed: int = 1) -> Network:
         torch.manual_seed(seed)
         made = build(arch)
         spec = made.input
-        batch = 8 if spec.height * spec.width <= 4096 else 2
+        pixels = spec.height * spec.width
+        batch = 64 if pixels == 1 else 8 if pixels <= 4096 else 2
         q = torch.randint(-128, 128, (batch, *spec.shape), dtype=torch.int8)
         for module in made.modules():
             if isinstance(module, torch.nn.BatchNorm2d):

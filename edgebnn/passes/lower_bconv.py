@@ -29,18 +29,22 @@ def integer_affine(
     """(mul int16, add int32, shift) with (acc * mul + add) >> shift = floor(gain * acc + offset + 0.5) up to
     HIGHEST_ERROR, for |acc| <= acc_limit, with shift 16 where it fits and its error is at most 2^-5, else the largest
     shift that fits; None if none does. Several rows share the shift. ``rounded`` False leaves out the 0.5 and takes the
-    largest shift, and the error is for the caller to judge.
+    largest shift, and the error is for the caller to judge. For |acc| above HALF_SHIFT_LIMIT the error may be larger
+    where the map lies beyond SATURATED: it stays beyond, being monotone, and the output is clamped.
 
     Offsets that no accumulator can bring back into the output's range are shortened: the result saturates either way.
     """
     reach = np.abs(gain) * acc_limit
     offset = np.clip(offset, -(SATURATED + reach), SATURATED + reach)
+    # accumulators whose error counts: up to where a wide layer's output saturates
+    unsaturated = (SATURATED + np.abs(offset)) / np.where(gain == 0, 1.0, np.abs(gain))
+    counts = np.where(acc_limit > HALF_SHIFT_LIMIT, np.minimum(acc_limit, unsaturated), acc_limit)
     narrow = rounded and np.max(acc_limit) <= HALF_SHIFT_LIMIT
     for shift in range(HALF_SHIFT if narrow else MAX_SHIFT, -1, -1):
         mul = np.floor(gain * 2.0**shift + 0.5)
         add = np.floor(offset * 2.0**shift + 0.5) + (2 ** (shift - 1) if shift and rounded else 0)
         if np.abs(mul).max() <= 32767 and (np.abs(mul) * acc_limit + np.abs(add)).max() < LIMIT:
-            error = (np.abs(gain - mul * 2.0**-shift) * acc_limit).max()
+            error = (np.abs(gain - mul * 2.0**-shift) * counts).max()
             if rounded and error > HIGHEST_ERROR:
                 return None
             return mul.astype(np.int16), add.astype(np.int32), shift
