@@ -13,30 +13,6 @@ from edgebnn import ir
 from edgebnn.cli import EXTRAS, main
 
 
-@pytest.fixture
-def fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """Runs a command that must fail: checks code, output and the untouched folder, returns standard error."""
-
-    def check(code: int, *args: str | Path, hint: bool = True) -> str:
-        before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(SystemExit) as stop:
-            main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        assert stop.value.code == code, err
-        assert out == ""
-        # Progress messages may stand before the error; after it only the hint.
-        lines = err.strip().splitlines()
-        (place,) = [i for i, line in enumerate(lines) if line.startswith("error: ")]
-        assert len(lines) - place <= 2
-        if hint:
-            assert lines[-1].startswith("hint: ")
-        assert "Traceback" not in err
-        assert sorted(tmp_path.rglob("*")) == before
-        return str(err)
-
-    return check
-
-
 def write_wav(path: Path, rate: int = 16000, channels: int = 1, width: int = 2, n: int = 16000) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)

@@ -15,6 +15,8 @@ torch = pytest.importorskip("torch")
 for package in ("optuna", "matplotlib", "sklearn", "unicorn"):
     pytest.importorskip(package)
 
+import optuna  # noqa: E402
+
 from edgebnn import models  # noqa: E402
 from edgebnn.errors import ModelError, UsageError  # noqa: E402
 from edgebnn.report import plots  # noqa: E402
@@ -63,8 +65,12 @@ def test_an_impossible_budget_says_what_binds(tmp_path: Path) -> None:
     ) as caught:
         search(study, asked, never, trials=3, patience=4)
     assert "flash" not in str(caught.value).partition("needs")[2]
+    # Nothing was trained: another budget starts it anew.
+    study = open_study("s", f"sqlite:///{tmp_path}/s.db", settings(flash=5))
+    assert not results(study)
+    study.add_trial(optuna.trial.create_trial(value=0.5))
     with pytest.raises(UsageError, match=r"study 's': budget was .* is now"):
-        open_study("s", f"sqlite:///{tmp_path}/s.db", settings(flash=5))
+        open_study("s", f"sqlite:///{tmp_path}/s.db", asked)
     with pytest.raises(UsageError, match="the storage cannot be opened"):
         open_study("s", f"sqlite:///{tmp_path}/no/folder.db", asked)
 

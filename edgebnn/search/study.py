@@ -62,13 +62,16 @@ class Result:
 
 
 def open_study(name: str, storage: str, settings: Settings, pruner: str = "median") -> optuna.Study:
-    """The study ``name`` in ``storage``, made if there is none. Raises UsageError where it was made with other
-    settings or the storage cannot be opened.
+    """The study ``name`` in ``storage``, made if there is none; one of other settings that refused every candidate
+    is made anew. Raises UsageError where it was made with other settings or the storage cannot be opened.
     """
     _quiet()
     study = _create(name, storage, pruner)
     now = json.loads(json.dumps(asdict(settings)))
     before: dict[str, Any] | None = study.user_attrs.get("settings")
+    if before not in (None, now) and _refused_all(study):
+        optuna.delete_study(study_name=name, storage=storage)
+        study, before = _create(name, storage, pruner), None
     first = before is None
     # Only the first worker's suggestions repeat: others must not make the same ones.
     study.sampler = optuna.samplers.TPESampler(
@@ -86,6 +89,11 @@ def open_study(name: str, storage: str, settings: Settings, pruner: str = "media
             "go on with the same options, or give the new search another --study or --storage",
         )
     return study
+
+
+def _refused_all(study: optuna.Study) -> bool:
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    return bool(trials) and all("misses" in trial.user_attrs for trial in trials)
 
 
 def _create(name: str, storage: str, pruner: str) -> optuna.Study:
@@ -126,6 +134,7 @@ def search(
     Raises ModelError when the first ``patience`` candidates, the smallest of the space among them, were all
     refused: it says which constraint binds, and by how much the nearest candidate misses it.
     """
+    costs: dict[str, Cost] = {}  # by architecture: the sampler repeats candidates
     while True:
         finished = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
         trained = sum("accuracy" in t.user_attrs or bool(t.intermediate_values) for t in finished)
@@ -137,7 +146,7 @@ def search(
         if refused >= max(patience, 10 * trials):
             return
         trial = study.ask()
-        _evaluate(study, trial, settings, train)
+        _evaluate(study, trial, settings, train, costs)
         if on_result:
             frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
             result = _result(frozen)
@@ -145,15 +154,20 @@ def search(
                 on_result(result)
 
 
-def _evaluate(study: optuna.Study, trial: Trial, settings: Settings, train: Train) -> None:
+def _evaluate(
+    study: optuna.Study, trial: Trial, settings: Settings, train: Train, costs: dict[str, Cost]
+) -> None:
     arch = settings.space.suggest(trial)
     trial.set_user_attr("arch", arch)
+    key = json.dumps(arch, sort_keys=True)
     try:
-        cost = cost_of_arch(arch, settings.target, settings.budget)
+        if key not in costs:
+            costs[key] = cost_of_arch(arch, settings.target, settings.budget)
     except ModelError as error:
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=TrialState.FAIL)
         return
+    cost = costs[key]
     trial.set_user_attr("cost", cost.to_dict())
     shares = settings.budget.shares(cost)
     trial.set_user_attr("overshoot", max(shares.values(), default=0.0) - 1)
