@@ -63,6 +63,8 @@ typedef struct {
     const uint32_t *flip;     /* [ceil(out_c/32)] bits, or NULL */
     const int32_t *offset;    /* [kind][out_c rounded up to 32], or NULL with thresholds */
     const uint8_t *kinds;     /* [out_h * out_w], or NULL: all 0 */
+    const int16_t *next_mul;  /* [out_c] of a b1 EBNN_NHWC second output of an s8 one, or NULL */
+    const int32_t *next_add;  /* [out_c] or NULL */
     ebnn_epilogue_t epilogue; /* threshold is NULL: see above */
     uint16_t block_pixels;    /* gathered at a time */
     uint8_t weight_kind;      /* 1 binary, 2 ternary */

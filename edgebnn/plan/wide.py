@@ -106,6 +106,8 @@ DOT_COST = {"avx2": 1.7, "avx512": 1.0, "avx512_icl": 0.7}
 TERNARY_COST = {"avx2": 1.6, "avx512": 1.3, "avx512_icl": 1.1}
 #: cycles of a vector of channels for its thresholds
 DOT_OUTPUT = {"avx2": 10.0, "avx512": 10.0, "avx512_icl": 2.5}
+#: cycles of an s8 output
+DOT_EPILOGUE = {"avx2": 2.0, "avx512": 1.0, "avx512_icl": 1.0}
 #: channels of such a vector
 DOT_LANES = {"avx2": 8, "avx512": 16, "avx512_icl": 16}
 
@@ -114,8 +116,8 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
     source, out, kind = c.inputs[0], c.outputs[0], c.op.attrs["weight_kind"]
     if source.dtype == "s8" or kind == "two_plane":
         return "takes b1 and u2..u4 activations with binary or ternary weights"
-    if len(c.outputs) > 1:
-        return "no second output"
+    if len(c.outputs) > 1 and c.outputs[1].dtype != "b1":
+        return "writes a second output of b1 only"
     bits = bit_count(source)
     lanes = DOT_LANES[isa]
     params = pack_dot(
@@ -136,15 +138,18 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
     cost = _dot_core(out, words, isa, kind == "ternary") + out.pixels * DOT_OUTPUT[isa] * vectors
     if c.op.attrs["kernel"] != (1, 1):
         cost += 0.5 * out.pixels * words
+    if len(c.outputs) > 1:
+        params = {**params, "next_mul": c.op.attrs["next_mul"], "next_add": c.op.attrs["next_add"]}
     if params.get("threshold") is None:
-        cost += 6.0 * out.elements
+        fast = out.dtype == "s8" and out.channels % 8 == 0
+        cost += (DOT_EPILOGUE[isa] if fast else 6.0) * out.elements
     layouts = ("nhwc",) * len(c.inputs)
     kernel = f"ebnn_bconv2d_dot__{isa}"
     return [
         Choice(
             kernel,
             layouts,
-            ("nhwc",),
+            ("nhwc",) * len(c.outputs),
             cost,
             lambda: params,
             params_bytes(params),

@@ -16,6 +16,12 @@
 typedef __m256i ebnn_s8_lane_t;
 typedef int16_t ebnn_s8_x_t;
 
+/* 16 activations as the products take them. */
+static inline void ebnn_s8_widen(const int8_t *from, ebnn_s8_x_t *out) {
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)from);
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_cvtepi8_epi16(x));
+}
+
 static inline ebnn_s8_lane_t ebnn_s8_zero(void) {
     return _mm256_setzero_si256();
 }

@@ -36,6 +36,12 @@ static inline ebnn_s8_lane_t ebnn_s8_add(ebnn_s8_lane_t a, ebnn_s8_lane_t b) {
 
 typedef uint8_t ebnn_s8_x_t;
 
+/* 16 activations as the products take them. */
+static inline void ebnn_s8_widen(const int8_t *from, ebnn_s8_x_t *out) {
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)from);
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_xor_si128(x, _mm_set1_epi8((char)EBNN_S8_FLIP)));
+}
+
 static inline ebnn_s8_lane_t ebnn_s8_mac(ebnn_s8_lane_t acc, int32_t x, ebnn_s8_lane_t w) {
     return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(x), w);
 }
@@ -44,6 +50,12 @@ static inline ebnn_s8_lane_t ebnn_s8_mac(ebnn_s8_lane_t acc, int32_t x, ebnn_s8_
 #define EBNN_S8_FLIP 0
 
 typedef int16_t ebnn_s8_x_t;
+
+/* 16 activations as the products take them. */
+static inline void ebnn_s8_widen(const int8_t *from, ebnn_s8_x_t *out) {
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)from);
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_cvtepi8_epi16(x));
+}
 
 static inline ebnn_s8_lane_t ebnn_s8_mac(ebnn_s8_lane_t acc, int32_t x, ebnn_s8_lane_t w) {
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_set1_epi32(x), w));

@@ -23,6 +23,24 @@
 #define EBNN_S8_UNROLL _Pragma("GCC unroll 8")
 #endif
 
+/* n values: 16 at a time, the last of them overlapping those before. */
+static inline void ebnn_s8_copy(const int8_t *from, ebnn_s8_x_t *out, uint32_t n) {
+    uint32_t i = 0;
+    for (; i + 16u <= n; i += 16u) {
+        ebnn_s8_widen(from + i, out + i);
+    }
+    if (i == n) {
+        return;
+    }
+    if (n >= 16u) {
+        ebnn_s8_widen(from + n - 16u, out + n - 16u);
+        return;
+    }
+    for (; i < n; i++) {
+        out[i] = (ebnn_s8_x_t)(from[i] ^ EBNN_S8_FLIP);
+    }
+}
+
 /* The taps of one pixel, the zero point outside the image, and zeros up to `row`. */
 static inline void ebnn_s8_gather(const ebnn_conv_s8_wide_params_t *p, const int8_t *in, uint32_t pixel,
                                   ebnn_s8_x_t *out) {
@@ -47,9 +65,7 @@ static inline void ebnn_s8_gather(const ebnn_conv_s8_wide_params_t *p, const int
                 continue;
             }
             const int8_t *from = in + ((size_t)(uint32_t)y * d->in_w + (uint32_t)x) * channels;
-            for (uint32_t i = 0; i < n; i++) {
-                out[i] = (ebnn_s8_x_t)(from[i] ^ EBNN_S8_FLIP);
-            }
+            ebnn_s8_copy(from, out, n);
         }
     }
     while (out != end) {

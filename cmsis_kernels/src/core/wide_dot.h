@@ -178,6 +178,8 @@ static inline void ebnn_dot_put_bits(uint32_t *word, uint32_t c, uint32_t v) {
     memcpy(bits, &v, EBNN_DOT_TILE / 8u); /* little-endian, as the formats are */
 }
 
+#include "wide_dot_finish.h"
+
 /* b1 outputs by thresholds: lanes of channels from c on, for n pixels. */
 static EBNN_DOT_INLINE void ebnn_dot_thresholds(const ebnn_bconv_dot_params_t *p, void *out, uint32_t first,
                                                 const uint32_t n, uint32_t c, const ebnn_lane_t *counts) {
@@ -195,43 +197,6 @@ static EBNN_DOT_INLINE void ebnn_dot_thresholds(const ebnn_bconv_dot_params_t *p
         below = ebnn_lane_join(below, ebnn_lane_below(counts[i * EBNN_DOT_VECTORS + 1u], t));
 #endif
         ebnn_dot_put_bits(word, c, below ^ flip);
-    }
-}
-
-/* Other outputs of EBNN_DOT_VECTORS lanes of channels from c on, for one pixel. */
-static inline void ebnn_dot_finish(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, uint32_t pixel,
-                                   uint32_t c, const ebnn_lane_t *lanes) {
-    const ebnn_epilogue_t *e = &p->epilogue;
-    const uint32_t channels = p->dims.out_c;
-    const uint32_t padded = (channels + 31u) & ~31u;
-    const size_t at = (p->kinds != NULL ? (size_t)p->kinds[pixel] * padded : 0u) + c;
-    uint32_t *word = (uint32_t *)io->out + (size_t)pixel * (padded / 32u) * e->out_dtype + c / 32u;
-    uint32_t v[4] = {0, 0, 0, 0};
-    int32_t counts[EBNN_DOT_TILE];
-    for (uint32_t i = 0; i < EBNN_DOT_VECTORS; i++) {
-        ebnn_lane_store(counts + i * EBNN_DOT_LANES, lanes[i]);
-    }
-    for (uint32_t i = 0; i < EBNN_DOT_TILE && c + i < channels; i++) {
-        const int32_t acc = p->offset[at + i] + p->gain * counts[i];
-        const size_t index = (size_t)pixel * channels + c + i;
-        if (e->out_dtype == EBNN_B1) {
-            v[0] |= ebnn_epilogue_bit(e, acc, c + i) << i;
-        } else if (e->out_dtype == EBNN_S32) {
-            ((int32_t *)io->out)[index] = acc;
-        } else {
-            const int32_t residual = e->residual != 0u ? ((const int8_t *)io->in[1])[index] : 0;
-            const int32_t code = ebnn_epilogue_code(e, acc, c + i, residual);
-            if (e->out_dtype == EBNN_S8) {
-                ((int8_t *)io->out)[index] = (int8_t)code;
-                continue;
-            }
-            for (uint32_t bit = 0; bit < e->out_dtype; bit++) {
-                v[bit] |= (((uint32_t)code >> bit) & 1u) << i;
-            }
-        }
-    }
-    for (uint32_t bit = 0; e->out_dtype <= EBNN_U4 && bit < e->out_dtype; bit++) {
-        ebnn_dot_put_bits(word + bit * (padded / 32u), c, v[bit]);
     }
 }
 
