@@ -67,26 +67,40 @@ def run(program: Sequence[str | Path], folder: Path) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("compiler", "level"), BUILDS)
-def test_kernels(compiler: str, level: str, tmp_path: Path) -> None:
-    if not works(compiler, tmp_path):
-        pytest.skip(f"needs {compiler} with its sanitizers")
+def replay(command: Sequence[str], symbols: Sequence[str], n: int, folder: Path) -> None:
+    """n random calls of each kernel, compiled by ``command``; fails where an output differs or a sanitizer reports."""
     root = csrc.kernels_dir()
-    command = [compiler, *FLAGS, level, f"-I{root / 'include'}", f"-I{tmp_path}"]
-    (tmp_path / "kernel_table.h").write_text("".join(f"    {symbol},\n" for symbol in TABLE))
-    files = [HERE / "sanitize" / "replay.c", *(root / name for name in sources(TABLE))]
-    objects = compile_all(command, files, tmp_path)
-    program = tmp_path / "replay"
-    subprocess.run([compiler, *FLAGS, *map(str, objects), "-o", str(program)], check=True)
-    calls = [call for symbol in TABLE for call in random_calls(symbol, CALLS or 6)]
-    (tmp_path / "calls").write_bytes(table(calls, TABLE))
-    done = run([program, "calls"], tmp_path)
+    (folder / "kernel_table.h").write_text("".join(f"    {symbol},\n" for symbol in symbols))
+    files = [HERE / "sanitize" / "replay.c", *(root / name for name in sources(symbols))]
+    objects = compile_all([*command, f"-I{root / 'include'}", f"-I{folder}"], files, folder)
+    program = folder / "replay"
+    subprocess.run([*command, *map(str, objects), "-o", str(program)], check=True)
+    calls = [call for symbol in symbols for call in random_calls(symbol, n)]
+    (folder / "calls").write_bytes(table(calls, symbols))
+    done = run([program, "calls"], folder)
     if done.returncode != 0:
         at = int(re.findall(r"^call (\d+)$", done.stderr, re.MULTILINE)[-1])
         report = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("call "))
         pytest.fail(f"{done.stdout}stopped at {calls[at].label}\n{report[:3000]}")
     assert done.stdout == f"{len(calls)} calls\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("compiler", "level"), BUILDS)
+def test_kernels(compiler: str, level: str, tmp_path: Path) -> None:
+    if not works(compiler, tmp_path):
+        pytest.skip(f"needs {compiler} with its sanitizers")
+    replay([compiler, *FLAGS, level], TABLE, CALLS or 6, tmp_path)
+
+
+def test_simd_kernels_by_clang(tmp_path: Path) -> None:
+    """The kernels that set their instruction set themselves: clang does so in another way than gcc."""
+    if shutil.which("clang") is None:
+        pytest.skip("needs clang")
+    symbols = [symbol for symbol in TABLE if "__avx" in symbol]
+    if not symbols:
+        pytest.skip("this processor has neither AVX2 nor AVX-512")
+    replay(["clang", "-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror"], symbols, 3, tmp_path)
 
 
 def test_an_overrun_is_found(tmp_path: Path) -> None:

@@ -240,8 +240,8 @@ def wide_scratch(params: Params) -> int:
 
 #: output channels of a vector of the lookup kernel
 LUT_LANES = 32
-#: products of an output whose count surely fits its 16 bits
-LUT_PRODUCTS = 0xFFFF
+#: the largest count of an output: 16 bits
+LUT_COUNT = 0xFFFF
 
 #: words of a pixel block of the counting kernels: what stays in the first-level cache beside the weights
 DOT_BLOCK_WORDS = 3072
@@ -262,7 +262,7 @@ def pack_dot(
     ternary; ``in_bits`` 1..4, ``is_b1``: the one bit is a sign; ``lanes``: output channels of a vector; ``tile``:
     blocks are multiples of so many pixels."""
     channels = codes.shape[0]
-    if lanes == LUT_LANES and codes[0].size > LUT_PRODUCTS:
+    if lanes == LUT_LANES and codes[0].size * (2**in_bits - 1) > LUT_COUNT:
         return f"{codes[0].size} products per output are too many for 16-bit counts"
     padded = -(-channels // 32) * 32
     planes = [codes < 0] if kind == "binary" else [codes < 0, codes != 0]

@@ -129,7 +129,7 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
         conv_dims(c.op, source, out),
         epilogue(c),
         packed_lanes or lanes,
-        20 if isa != "avx512_icl" else 4 if bits == 2 else 7,
+        12 if packed_lanes and bits > 1 else 20 if isa != "avx512_icl" else 4 if bits == 2 else 7,
     )
     if isinstance(params, str):
         return params
@@ -159,21 +159,23 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
     ]
 
 
+#: pixels that the lookup kernel takes at a time, by the bits of a code
+LUT_TILES = {1: 5, 2: 3, 3: 2, 4: 1}
+
+
 def _propose_lut(c: Context) -> list[Choice] | str:
     """The lookup kernel takes what the counting one takes, with binary weights; it needs four pixels to pay."""
-    if c.op.attrs["weight_kind"] != "binary" or c.inputs[0].dtype != "b1":
-        return "takes b1 activations with binary weights"
+    if c.op.attrs["weight_kind"] != "binary" or c.inputs[0].dtype == "s8":
+        return "takes b1 and u2..u4 activations with binary weights"
     found = _propose_dot(c, "avx2", LUT_LANES)
     if isinstance(found, str):
         return found
     counting, out = found[0], c.outputs[0]
-    words = c.op.attrs["weights"][0, ..., 0].size * -(-c.inputs[0].channels // 32)
-    vectors = -(-out.channels // 32)
-    cost = (
-        vectors * words * (26.0 * -(-out.pixels // 5) if out.pixels >= 5 else 14.0 * out.pixels)
-        + counting.cost
-        - _dot_core(out, words, "avx2", False)
-    )
+    bits = bit_count(c.inputs[0])
+    words = c.op.attrs["weights"][0, ..., 0].size * -(-c.inputs[0].channels // 32) * bits
+    vectors, tile = -(-out.channels // 32), LUT_TILES[bits]
+    rows = 5.2 * tile * -(-out.pixels // tile) if out.pixels >= tile else (14.0 / bits + 2.0) * out.pixels
+    cost = vectors * words * rows + counting.cost - _dot_core(out, words, "avx2", False)
     return [replace(counting, kernel="ebnn_bconv2d_lut__avx2", cost=cost, scratch=3 * counting.scratch)]
 
 

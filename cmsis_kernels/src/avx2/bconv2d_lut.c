@@ -1,7 +1,7 @@
 /*
- * Binary convolution by tables: for each half byte of a pixel's bits a table of 16 counts, looked up by 64
- * channels' half bytes at once (VPSHUFB). 4 pixels x 64 channels at a time, so that weights are unpacked once
- * for four pixels.
+ * Convolution of b1 and u2..u4 with binary weights by tables: for each half byte of a pixel's bits a table of
+ * 16 counts, looked up by 64 channels' half bytes at once (VPSHUFB). Several rows x 64 channels at a time, so
+ * that weights are unpacked once for all of them; a row is one bit of the codes of a pixel's taps.
  *
  * Parameters as in ebnn_bconv_dot_params_t with lanes = 32: weights are bytes, [out_c / 32][byte of the
  * taps][32].
@@ -12,12 +12,18 @@
 #include "ebnn_kernels.h"
 #include "../core/wide_dot.h"
 
-#define PIXELS 4u
 #define LUT_LANES 32u
+#define MOST_ROWS 6u
 /* Keeps a sum in its register: compilers add up the looked up counts first and run out of registers. */
 #define KEEP(v) __asm__("" : "+x"(v))
-#define MOST_BYTES 31u        /* added before an 8-bit count may overflow */
-#define MOST_PRODUCTS 0xFFFFu /* of an output: a 16-bit count holds them all */
+#define MOST_BYTES 31u     /* added before an 8-bit count may overflow */
+#define MOST_COUNT 0xFFFFu /* of an output: 16 bits */
+
+#if defined(__clang__)
+#define LUT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LUT_UNROLL _Pragma("GCC unroll 8")
+#endif
 
 /* Row n: the set bits of n ^ i for i = 0..15. */
 typedef struct {
@@ -37,10 +43,10 @@ static inline __m256i row_at(const lut_t *t, uint32_t offset) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(row));
 }
 
-/* Counts of n pixels (n <= PIXELS) and vectors x 32 channels, 16 bits each: even channels, then odd ones. */
+/* Counts of n rows of offsets (n <= MOST_ROWS) and vectors x 32 channels, 16 bits each: even channels, then
+ * odd ones. */
 static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const uint8_t *w, uint32_t bytes,
                                        const uint32_t n, const uint32_t vectors, __m256i (*counts)[2][2]) {
-    const __m256i low = _mm256_set1_epi8(15);
     const size_t next = (size_t)bytes * LUT_LANES; /* from one vector of channels to the next */
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t v = 0; v < vectors; v++) {
@@ -49,47 +55,49 @@ static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const u
     }
     for (uint32_t first = 0; first < bytes; first += MOST_BYTES) {
         const uint32_t end = bytes - first < MOST_BYTES ? bytes : first + MOST_BYTES;
-        __m256i sum[PIXELS][2];
-#pragma GCC unroll 4
+        __m256i sum[MOST_ROWS][2];
+        LUT_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-#pragma GCC unroll 2
+            LUT_UNROLL
             for (uint32_t v = 0; v < vectors; v++) {
                 sum[i][v] = _mm256_setzero_si256();
             }
         }
         for (uint32_t k = first; k < end; k++) {
-            __m256i a[2], b[2];
-#pragma GCC unroll 2
-            for (uint32_t v = 0; v < vectors; v++) {
-                const __m256i both = ebnn_lane_load(w + v * next + (size_t)k * LUT_LANES);
-                a[v] = _mm256_and_si256(both, low);
-                b[v] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
-            }
-#pragma GCC unroll 4
-            for (uint32_t i = 0; i < n; i++) {
-                const uint8_t *at = x + 2u * ((size_t)i * bytes + k);
-                const __m256i ta = row_at(t, at[0]);
-                const __m256i tb = row_at(t, at[1]);
-#pragma GCC unroll 2
+            LUT_UNROLL
+            for (uint32_t half = 0; half < 2u; half++) { /* of each byte: fewer registers than both at once */
+                __m256i index[2];
+                LUT_UNROLL
                 for (uint32_t v = 0; v < vectors; v++) {
-                    sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(ta, a[v]));
-                    sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(tb, b[v]));
-                    KEEP(sum[i][v]);
+                    index[v] = ebnn_lane_load(w + v * next + (size_t)k * LUT_LANES);
+                    if (half != 0u) {
+                        index[v] = _mm256_srli_epi16(index[v], 4);
+                    }
+                    index[v] = _mm256_and_si256(index[v], _mm256_set1_epi8(15));
+                }
+                LUT_UNROLL
+                for (uint32_t i = 0; i < n; i++) {
+                    const __m256i row = row_at(t, x[2u * ((size_t)i * bytes + k) + half]);
+                    LUT_UNROLL
+                    for (uint32_t v = 0; v < vectors; v++) {
+                        sum[i][v] = _mm256_add_epi8(sum[i][v], _mm256_shuffle_epi8(row, index[v]));
+                        KEEP(sum[i][v]);
+                    }
                 }
             }
         }
-#pragma GCC unroll 4
+        LUT_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-#pragma GCC unroll 2
+            LUT_UNROLL
             for (uint32_t v = 0; v < vectors; v++) {
                 counts[i][v][0] = _mm256_add_epi16(counts[i][v][0], sum[i][v]); /* and 256 * the odd ones */
                 counts[i][v][1] = _mm256_add_epi16(counts[i][v][1], _mm256_srli_epi16(sum[i][v], 8));
             }
         }
     }
-#pragma GCC unroll 4
+    LUT_UNROLL
     for (uint32_t i = 0; i < n; i++) {
-#pragma GCC unroll 2
+        LUT_UNROLL
         for (uint32_t v = 0; v < vectors; v++) {
             const __m256i odd = _mm256_slli_epi16(counts[i][v][1], 8);
             counts[i][v][0] = _mm256_sub_epi16(counts[i][v][0], odd);
@@ -134,21 +142,40 @@ static void finish(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, uint32
     }
 }
 
-/* All pixels of a block for one or two vectors of channels from c on. */
+/* counts[i] += 2^bit * rows[i * bits + bit] for n pixels: one bit counts twice the one below. */
+static EBNN_DOT_INLINE void add_bits(__m256i (*rows)[2][2], const uint32_t n, const uint32_t bits,
+                                     const uint32_t vectors) {
+    for (uint32_t i = 0; i < n && bits > 1u; i++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            for (uint32_t half = 0; half < 2u; half++) {
+                __m256i sum = rows[i * bits + bits - 1u][v][half];
+                for (uint32_t bit = bits - 1u; bit-- > 0u;) {
+                    sum = _mm256_add_epi16(_mm256_add_epi16(sum, sum), rows[i * bits + bit][v][half]);
+                }
+                rows[i][v][half] = sum;
+            }
+        }
+    }
+}
+
+/* All pixels of a block for one or two vectors of channels from c on, `tile` of them at a time. */
 static EBNN_DOT_INLINE void lut_block(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, const lut_t *t,
                                       const uint8_t *x, uint32_t first, uint32_t n, uint32_t bytes,
-                                      uint32_t c, const uint32_t vectors) {
+                                      uint32_t c, const uint32_t vectors, const uint32_t bits,
+                                      const uint32_t tile) {
     const uint8_t *w = (const uint8_t *)p->weights + (size_t)c * bytes;
-    __m256i counts[PIXELS][2][2];
+    __m256i counts[MOST_ROWS][2][2];
     uint32_t i = 0;
     while (i < n) {
         uint32_t m = 1;
-        if (n >= PIXELS && n - i > 1u) { /* the last ones go together, some of them again */
-            m = PIXELS;
-            i = n - i < PIXELS ? n - PIXELS : i;
-            lut_counts(t, x + 2u * (size_t)i * bytes, w, bytes, PIXELS, vectors, counts);
+        if (n >= tile && n - i > 1u) { /* the last ones go together, some of them again */
+            m = tile;
+            i = n - i < tile ? n - tile : i;
+            lut_counts(t, x + 2u * (size_t)i * bits * bytes, w, bytes, bits * tile, vectors, counts);
+            add_bits(counts, tile, bits, vectors);
         } else {
-            lut_counts(t, x + 2u * (size_t)i * bytes, w, bytes, 1, vectors, counts);
+            lut_counts(t, x + 2u * (size_t)i * bits * bytes, w, bytes, bits, vectors, counts);
+            add_bits(counts, 1, bits, vectors);
         }
         for (uint32_t j = 0; j < m; j++) {
             for (uint32_t v = 0; v < vectors; v++) {
@@ -159,6 +186,20 @@ static EBNN_DOT_INLINE void lut_block(const ebnn_bconv_dot_params_t *p, const eb
     }
 }
 
+/* The channels of a part, for n pixels from `first` on; `bits` and `tile` are constants. */
+static EBNN_DOT_INLINE void lut_blocks(const ebnn_bconv_dot_params_t *p, const ebnn_io_t *io, const lut_t *t,
+                                       const uint8_t *x, uint32_t first, uint32_t n, ebnn_part_t channels,
+                                       const uint32_t bits, const uint32_t tile) {
+    const uint32_t bytes = 4u * ebnn_dot_words(&p->dims);
+    uint32_t c = channels.begin;
+    for (; c + 2u * LUT_LANES <= channels.end; c += 2u * LUT_LANES) {
+        lut_block(p, io, t, x, first, n, bytes, c, 2, bits, tile);
+    }
+    if (c < channels.end) {
+        lut_block(p, io, t, x, first, n, bytes, c, 1, bits, tile);
+    }
+}
+
 uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params) {
     return 3u * ebnn_dot_buffer_size(params); /* the words of the taps, and two offsets a byte */
 }
@@ -166,7 +207,8 @@ uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params) {
 ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     const ebnn_bconv_dot_params_t *p = params;
     const uint64_t products = (uint64_t)p->dims.kernel_h * p->dims.kernel_w * p->dims.in_c;
-    if (p->lanes != LUT_LANES || p->weight_kind != 1u || p->in_bits != 1u || products > MOST_PRODUCTS) {
+    if (p->lanes != LUT_LANES || p->weight_kind != 1u || p->in_bits == 0u || p->in_bits > 4u ||
+        products * ((1u << p->in_bits) - 1u) > MOST_COUNT) {
         return EBNN_ERR_ARGUMENT;
     }
     const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
@@ -178,15 +220,23 @@ ebnn_status_t ebnn_bconv2d_lut__avx2(const void *params, const ebnn_io_t *io) {
     make_table(&table);
     for (uint32_t first = part.rows.begin; first < part.rows.end; first += p->block_pixels) {
         const uint32_t n = part.rows.end - first < p->block_pixels ? part.rows.end - first : p->block_pixels;
-        ebnn_dot_gather(&p->dims, 1, io->in[0], first, n, io->scratch);
-        expand(io->scratch, x, (size_t)n * bytes);
-        uint32_t c = part.columns.begin;
-        for (; c + 2u * LUT_LANES <= part.columns.end; c += 2u * LUT_LANES) {
-            lut_block(p, io, &table, x, first, n, bytes, c, 2);
-        }
-        if (c < part.columns.end) {
-            lut_block(p, io, &table, x, first, n, bytes, c, 1);
+        ebnn_dot_gather(&p->dims, p->in_bits, io->in[0], first, n, io->scratch);
+        expand(io->scratch, x, (size_t)n * p->in_bits * bytes);
+        switch (p->in_bits) {
+        case 1:
+            lut_blocks(p, io, &table, x, first, n, part.columns, 1, 5);
+            break;
+        case 2:
+            lut_blocks(p, io, &table, x, first, n, part.columns, 2, 3);
+            break;
+        case 3:
+            lut_blocks(p, io, &table, x, first, n, part.columns, 3, 2);
+            break;
+        default:
+            lut_blocks(p, io, &table, x, first, n, part.columns, 4, 1);
         }
     }
     return EBNN_OK;
 }
+
+#include "../core/target_end.h"

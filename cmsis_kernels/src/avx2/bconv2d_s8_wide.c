@@ -144,3 +144,5 @@ ebnn_status_t ebnn_bconv2d_s8_wide__avx2(const void *params, const ebnn_io_t *io
     }
     return EBNN_OK;
 }
+
+#include "../core/target_end.h"

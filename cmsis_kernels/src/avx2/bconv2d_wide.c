@@ -14,3 +14,5 @@ uint32_t ebnn_bconv2d_wide__avx2_get_buffer_size(const void *params) {
 ebnn_status_t ebnn_bconv2d_wide__avx2(const void *params, const ebnn_io_t *io) {
     return ebnn_wide_run(params, io);
 }
+
+#include "../core/target_end.h"

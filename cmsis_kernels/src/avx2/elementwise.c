@@ -18,3 +18,5 @@ ebnn_status_t ebnn_avg_pool2d_s8_wide__avx2(const void *params, const ebnn_io_t 
 ebnn_status_t ebnn_quantize_wide__avx2(const void *params, const ebnn_io_t *io) {
     return ebnn_wide_quantize(params, io);
 }
+
+#include "../core/target_end.h"

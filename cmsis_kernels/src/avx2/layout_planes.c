@@ -10,3 +10,5 @@
 ebnn_status_t ebnn_layout_planes__avx2(const void *params, const ebnn_io_t *io) {
     return ebnn_wide_layout(params, io);
 }
+
+#include "../core/target_end.h"

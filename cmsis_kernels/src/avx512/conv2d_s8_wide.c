@@ -23,3 +23,5 @@ uint32_t ebnn_depthwise_conv2d_s8_wide__avx512_get_buffer_size(const void *param
 ebnn_status_t ebnn_depthwise_conv2d_s8_wide__avx512(const void *params, const ebnn_io_t *io) {
     return ebnn_s8_wide_depthwise(params, io);
 }
+
+#include "../core/target_end.h"

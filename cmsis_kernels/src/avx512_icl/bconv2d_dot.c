@@ -15,3 +15,5 @@ uint32_t ebnn_bconv2d_dot__avx512_icl_get_buffer_size(const void *params) {
 ebnn_status_t ebnn_bconv2d_dot__avx512_icl(const void *params, const ebnn_io_t *io) {
     return ebnn_dot_run(params, io);
 }
+
+#include "../core/target_end.h"

@@ -16,3 +16,5 @@ uint32_t ebnn_conv2d_s8_wide__avx512_icl_get_buffer_size(const void *params) {
 ebnn_status_t ebnn_conv2d_s8_wide__avx512_icl(const void *params, const ebnn_io_t *io) {
     return ebnn_s8_conv(params, io);
 }
+
+#include "../core/target_end.h"

@@ -1,7 +1,8 @@
 /*
  * Everything after this header is compiled for AVX-512 with the extensions of Ice Lake and Zen 4 (VPOPCNTDQ,
  * BITALG, VNNI, VBMI), whatever the flags of the build: one extension module holds the kernels of several
- * instruction sets, and the planner picks those that the processor has.
+ * instruction sets, and the planner picks those that the processor has. Such a file ends with
+ * core/target_end.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,16 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <immintrin.h>
+
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed" /* loops too long to unroll are none of the fast ones */
 #pragma clang attribute push(                                                                                \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512bitalg,avx512vnni,"      \
-                          "avx512vbmi,avx512vbmi2,popcnt,bmi,bmi2,prefer-vector-width=512"))),               \
+                          "avx512vbmi,avx512vbmi2,popcnt,bmi,bmi2"))),                                       \
     apply_to = function)
 #else
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512bitalg,avx512vnni,avx512vbmi")
 #pragma GCC target("avx512vbmi2,popcnt,bmi,bmi2,prefer-vector-width=512")
 #endif
-
-#include <immintrin.h>
 
 #endif

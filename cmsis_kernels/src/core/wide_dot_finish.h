@@ -107,11 +107,11 @@ static inline void ebnn_dot_finish(const ebnn_bconv_dot_params_t *p, const ebnn_
         } else {
             const int32_t residual = e->residual != 0u ? ((const int8_t *)io->in[1])[index] : 0;
             const int32_t code = ebnn_epilogue_code(e, acc[i], c + i, residual);
+            if (p->next_mul != NULL) {
+                next |= (uint32_t)(code * p->next_mul[c + i] + p->next_add[c + i] < 0) << i;
+            }
             if (e->out_dtype == EBNN_S8) {
                 ((int8_t *)io->out)[index] = (int8_t)code;
-                if (p->next_mul != NULL) {
-                    next |= (uint32_t)(code * p->next_mul[c + i] + p->next_add[c + i] < 0) << i;
-                }
                 continue;
             }
             for (uint32_t bit = 0; bit < e->out_dtype; bit++) {
