@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import stat
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebnn.bench import layers, measure, optional, process, report
+from edgebnn.bench import layers, measure, optional, page, process, report
 from edgebnn.bench.process import Contender, Process, ProcessError
 from edgebnn.errors import UsageError
 
@@ -130,9 +129,9 @@ def test_a_missing_package_is_named(peer: optional.Peer, monkeypatch: pytest.Mon
     assert found == []
     assert missing[0].startswith(f"{peer.name}: No module named '{module}' here; install {peer.package}")
     assert "Not measured:" in (
-        page := report.markdown(report.document([], [], {}, 1e9, missing), "edgebnn bench")
+        text := page.markdown(report.document([], [], {}, report.Settings("edgebnn bench", 3), missing))
     )
-    assert missing[0] in page
+    assert missing[0] in text
 
 
 def test_an_interpreter_that_is_none_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,29 +148,6 @@ def test_a_program_that_cannot_start_is_missing(tmp_path: Path) -> None:
     path.chmod(0o755)
     _, missing = find(str(path))
     assert f"cannot start {path}" in missing[0]
-
-
-def test_results_keep_the_schema(tmp_path: Path) -> None:
-    ours = measure.Timing((2.0, 2.0, 2.0), {"kernels": ["k"]})
-    peer = measure.Timing((3.0, 4.0, 5.0), {"isa": "any"})
-    gone = measure.Timing((), {}, "no answer within 60 s")
-    timings = {
-        measure.OURS: ours,
-        measure.KERNEL: ours,
-        "LiteRT/XNNPACK int8": peer,
-        "Larq Compute Engine": gone,
-    }
-    entry = report.result(LAYER, "avx2", timings)
-    assert (entry["shape"], entry["isa"], entry["us"]) == (LAYER.name, "avx2", 2.0)
-    assert entry["mac_per_s"] == round(LAYER.macs / 2e-6)
-    assert entry["peers"]["LiteRT/XNNPACK int8"]["us"] == 4.0
-    assert entry["peers"]["LiteRT/XNNPACK int8"]["ratio"] == 2.0
-    assert entry["peers"]["LiteRT/XNNPACK int8"]["isa"] == "any"
-    assert entry["peers"]["Larq Compute Engine"] == {"error": "no answer within 60 s"}
-    json.dumps(document := report.document([entry], ["avx2"], {}, 1e9))
-    page = report.markdown(document, "edgebnn bench")
-    assert "4 us (any ISA): layer 2.0x [1.5-2.5]" in page and "no answer within 60 s" in page
-    assert "Not measured" not in page
 
 
 @pytest.mark.skipif(not LITERT, reason="ai-edge-litert is not installed")

@@ -1,7 +1,8 @@
 """One contender in a process of its own: reads a layer and then counts from standard input, a JSON value a line, runs
-the layer that many times and answers the seconds of processor time they took.
+the layer that many times and answers the seconds they took: of processor time, which other load on the machine changes
+less, or by the wall clock where several threads share the work.
 
-    python -m edgebnn.bench.contender NAME     edgebnn, edgebnn-kernel, torch-fp32, torch-int8;
+    python -m edgebnn.bench.contender NAME     edgebnn, edgebnn-kernel, torch-fp32, torch-int8, memory;
                                                networks: edgebnn-network, torch-network
 """
 
@@ -26,49 +27,55 @@ Run = Callable[[], object]
 STREAMED = 64 << 20
 
 
-def _in_turn(make: Callable[[int], Run], layer: Layer, bits: int) -> Run:
-    """Runs copies of the layer in turn; ``make`` builds the one of a seed, ``bits``: of a stored weight."""
-    copies = max(2, -(-STREAMED * 8 // (layer.in_c * layer.out_c * layer.kernel**2 * bits)))
-    runs = itertools.cycle([make(seed) for seed in range(copies)])
+def _in_turn(make: Callable[[int], Run], layer: Layer) -> Run:
+    """Runs copies of the layer in turn; ``make`` builds the one of a seed."""
+    runs = itertools.cycle([make(seed) for seed in range(max(2, -(-STREAMED // layer.weight_bytes)))])
     return lambda: next(runs)()
 
 
-def _edgebnn(layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]]:
+def _memory(layer: Layer) -> tuple[Run, dict[str, Any]]:
+    """Reads as many bytes as the layer's weights have, by NumPy's SIMD maximum, of which no cache holds all: the speed
+    of memory, which limits layers that stream their weights."""
+    data = np.ones((max(2, -(-STREAMED // layer.weight_bytes)), layer.weight_bytes // 4), np.float32)
+    rows = itertools.cycle(data)
+    return lambda: next(rows).max(), {}
+
+
+def _edgebnn(layer: Layer, threads: int) -> tuple[Run, dict[str, Any]]:
     """The whole layer: from NHWC to NHWC, with the changes of layout that the plan needs."""
     from edgebnn.host.runtime import Runtime
     from edgebnn.plan import plan
     from edgebnn.targets import load
 
     def make(seed: int) -> Runtime:
-        runtime = Runtime(plan(graph(layer, seed), load("host"), only=only))
+        runtime = Runtime(plan(graph(layer, seed), load("host"), threads=threads))
         runtime.run(random_input(layer))
         return runtime
 
     runtime = make(1)
     about = {"kernels": [step.kernel for step in runtime.plan.steps]}
     if layer.streaming:
-        bits = 2 if layer.weights != "s8" else 8
-        return _in_turn(lambda seed: make(seed).again, layer, bits), about
+        return _in_turn(lambda seed: make(seed).again, layer), about
     return runtime.again, about
 
 
-def _kernel(layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]]:
+def _kernel(layer: Layer) -> tuple[Run, dict[str, Any]]:
     """The layer's kernel alone, its tensors in the layouts it wants."""
     from edgebnn.host.runtime import Runtime
     from edgebnn.plan import plan
     from edgebnn.targets import load
 
-    runtime = Runtime(plan(graph(layer), load("host"), only=only))
+    runtime = Runtime(plan(graph(layer), load("host")))
     runtime.run(random_input(layer))
     index = next(i for i, step in enumerate(runtime.plan.steps) if step.op.type != "layout")
     return lambda: runtime.step(index), {"kernels": [runtime.plan.steps[index].kernel]}
 
 
-def _torch(layer: Layer, int8: bool) -> tuple[Run, dict[str, Any]]:
+def _torch(layer: Layer, int8: bool, threads: int) -> tuple[Run, dict[str, Any]]:
     """PyTorch with oneDNN: fp32 channels-last, or quantised int8, weights packed once."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     if layer.streaming:
         raise ValueError("measured with weights in the cache only")
@@ -101,21 +108,24 @@ def _torch(layer: Layer, int8: bool) -> tuple[Run, dict[str, Any]]:
     return lambda: ops.conv2d(qx, packed, 0.2, 64), about
 
 
-def load(name: str, layer: Layer, only: str | None) -> tuple[Run, dict[str, Any]]:
+def load(name: str, layer: Layer, threads: int = 1) -> tuple[Run, dict[str, Any]]:
     """What to run, and what to say about it."""
     if name.startswith("torch"):
-        return _torch(layer, name.endswith("int8"))
-    return _kernel(layer, only) if name.endswith("kernel") and not layer.streaming else _edgebnn(layer, only)
+        return _torch(layer, name.endswith("int8"), threads)
+    if name == "memory":
+        return _memory(layer)
+    return _kernel(layer) if name.endswith("kernel") and not layer.streaming else _edgebnn(layer, threads)
 
 
 def load_network(name: str, request: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
     """A whole network: ours from its file, PyTorch's by its architecture."""
+    threads = request.get("threads", 1)
     if name.startswith("torch"):
         import torch
 
         from edgebnn.bench.peers import float_network
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
         network, x = float_network(request["network"])
         for _ in range(3):
@@ -128,7 +138,7 @@ def load_network(name: str, request: dict[str, Any]) -> tuple[Run, dict[str, Any
     from edgebnn.plan import flash_bytes, plan
     from edgebnn.targets import load
 
-    runtime = Runtime(plan(ir.load(Path(request["file"])), load("host")))
+    runtime = Runtime(plan(ir.load(Path(request["file"])), load("host"), threads=threads))
     source = runtime.plan.source
     shape = source.tensors[source.input].shape
     runtime.run(np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8))
@@ -162,19 +172,22 @@ def main() -> None:
     """Serves one parent over standard input and output."""
     name = sys.argv[1]
     run: Run = lambda: None  # noqa: E731
+    clock = time.process_time
     for line in sys.stdin:
         request = json.loads(line)
         if isinstance(request, int):
-            start = time.process_time()  # of this process: other load on the machine counts less
+            start = clock()
             for _ in range(request):
                 run()
-            answer: Any = time.process_time() - start
+            answer: Any = clock() - start
         else:
+            threads = request.get("threads", 1)
+            clock = time.process_time if threads == 1 else time.perf_counter
             try:
                 if "network" in request:
                     run, answer = load_network(name, request)
                 else:
-                    run, answer = load(name, Layer(**request["layer"]), request.get("only"))
+                    run, answer = load(name, Layer(**request["layer"]), threads)
                 run()
             except Exception as error:  # the parent reports it: a peer that cannot run a layer is named so
                 answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}

@@ -41,6 +41,11 @@ class Layer:
         """A matrix product: what other libraries call a fully connected layer."""
         return self.name.startswith("dense")
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights as our kernels of streaming layers store them: 2 bits, or 8."""
+        return self.in_c * self.out_c * self.kernel**2 * (8 if self.weights == "s8" else 2) // 8
+
     def precision(self) -> str:
         """Activations and weights in one word."""
         return f"{self.weights} x {self.activations}"

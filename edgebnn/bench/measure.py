@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,17 +16,22 @@ from edgebnn.targets import cpu
 ROUND = 0.02
 ROUNDS = 11
 
+OURS = "edgebnn"
+KERNEL = "edgebnn, kernel alone"
+MEMORY = "memory, read"
+#: our layers of other precisions, measured beside the binary one of the same shape
+VARIANTS: dict[str, dict[str, str]] = {
+    "edgebnn, 2-bit activations": {"activations": "u2"},
+    "edgebnn, ternary weights": {"weights": "ternary"},
+    "edgebnn, s8": {"weights": "s8", "activations": "s8"},
+}
 
 _CAP = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-OURS = "edgebnn"
 
 
 def cap(isa: str) -> dict[str, str]:
     """Variables that keep PyTorch to ``isa``."""
     return dict(_CAP) if isa == "avx2" else {}
-
-
-KERNEL = "edgebnn, kernel alone"
 
 
 def best_level(isa: str) -> str:
@@ -39,9 +44,12 @@ def best_level(isa: str) -> str:
 def contenders(isa: str) -> list[Contender]:
     """Ours and the peers, capped to ``isa``: "avx2" or "avx512"."""
     env = {cpu.VARIABLE: best_level(isa)}
+    variants = [Contender(n, "edgebnn", env, "binary x b1", fields) for n, fields in VARIANTS.items()]
     return [
         Contender(OURS, "edgebnn", env),
         Contender(KERNEL, "edgebnn-kernel", env),
+        *variants,
+        Contender(MEMORY, "memory", env, "streaming"),
         Contender("oneDNN int8", "torch-int8", cap(isa)),
         Contender("oneDNN fp32", "torch-fp32", cap(isa)),
     ]
@@ -61,23 +69,30 @@ class Timing:
         return statistics.median(self.us)
 
 
-def time_layer(processes: Sequence[Process], layer: Layer, rounds: int = ROUNDS) -> dict[str, Timing]:
-    """Timings of one layer by contender name."""
-    return time_request(processes, {"layer": dataclasses.asdict(layer)}, rounds)
-
-
-def time_request(
-    processes: Sequence[Process], request: Mapping[str, Any], rounds: int = ROUNDS
+def time_layer(
+    processes: Sequence[Process], layer: Layer, rounds: int = ROUNDS, threads: int = 1
 ) -> dict[str, Timing]:
-    """Timings by contender name of what ``request`` names (contender.py): every round runs every contender once, the
-    next round the other way round."""
+    """Timings of one layer by contender name."""
+    asked = [p for p in processes if p.contender.needs in f"{layer.name} {layer.precision()}"]
+
+    def request(contender: Contender) -> dict[str, Any]:
+        return {"layer": {**dataclasses.asdict(layer), **contender.variant}, "threads": threads}
+
+    return time_requests(asked, request, rounds)
+
+
+def time_requests(
+    processes: Sequence[Process], request: Callable[[Contender], Mapping[str, Any]], rounds: int = ROUNDS
+) -> dict[str, Timing]:
+    """Timings by contender name of what ``request`` asks each for (contender.py): every round runs every contender
+    once, the next round the other way round."""
     counts: dict[str, int] = {}
     about: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for process in processes:
         name = process.contender.name
         try:
-            about[name] = process.ask({**request, "only": process.contender.only})
+            about[name] = process.ask(request(process.contender))
             once = min(process.seconds(1) for _ in range(3))
             counts[name] = max(1, round(ROUND / max(once, 1e-7)))
         except ProcessError as error:
@@ -97,8 +112,6 @@ def time_request(
     return {**timed, **{name: Timing((), {}, error) for name, error in failed.items()}}
 
 
-def ratio(peer: Timing, ours: Timing) -> tuple[float, float, float]:
-    """(median, lower quartile, upper quartile) of the rounds' peer time / our time."""
-    rounds = [p / o for p, o in zip(peer.us, ours.us, strict=True)]
-    low, middle, high = statistics.quantiles(rounds, n=4)
-    return middle, low, high
+def ratios(peer: Timing, ours: Timing) -> list[float]:
+    """Peer time / our time, a round each."""
+    return [p / o for p, o in zip(peer.us, ours.us, strict=True)]

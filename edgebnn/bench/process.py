@@ -32,14 +32,14 @@ class ProcessError(Exception):
 @dataclass(frozen=True)
 class Contender:
     """``program``: name for contender.py, or for tflite_peers/worker.py where ``python``, the interpreter that has the
-    peer, is given. ``env``: variables that cap its instruction set. ``only``: text of the kernel to take (edgebnn).
-    ``isa``: the class it is compared in, None: all."""
+    peer, is given. ``env``: variables that cap its instruction set. ``needs``: it is asked only for layers whose name
+    and precision contain this text. ``variant``: fields of the layer that it is given with other values."""
 
     name: str
     program: str
     env: Mapping[str, str] = field(default_factory=dict)
-    only: str | None = None
-    isa: str | None = None
+    needs: str = ""
+    variant: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
 
     def command(self) -> list[str]:
@@ -52,10 +52,10 @@ class Contender:
 
 
 class Process:
-    """A contender's process. ``ask`` and ``seconds`` raise ProcessError; after a death, a time-out or nonsense the
-    process is ended and every later question fails with the same reason."""
+    """A contender's process, its libraries limited to ``threads``. ``ask`` and ``seconds`` raise ProcessError; after a
+    death, a time-out or nonsense the process is ended and every later question fails with the same reason."""
 
-    def __init__(self, contender: Contender) -> None:
+    def __init__(self, contender: Contender, threads: int = 1) -> None:
         self.contender = contender
         self._dead: str | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -64,7 +64,12 @@ class Process:
         try:
             self._process = subprocess.Popen(
                 contender.command(),
-                env={**os.environ, **contender.env, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    **contender.env,
+                    "OMP_NUM_THREADS": str(threads),
+                    "MKL_NUM_THREADS": str(threads),
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._messages,
@@ -132,7 +137,7 @@ class Process:
         return answer
 
     def seconds(self, runs: int) -> float:
-        """Processor time of that many runs. Raises ProcessError."""
+        """Time of that many runs. Raises ProcessError."""
         answer = float(self.ask(runs, TIMING_LIMIT))
         if not 0 <= answer < float("inf"):
             raise self._end(f"answered {answer} seconds")

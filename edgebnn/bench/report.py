@@ -1,14 +1,29 @@
-"""Results of a benchmark as JSON values and as a Markdown table."""
+"""Results of a benchmark as JSON values and as lines of text."""
 
 from __future__ import annotations
 
 import platform
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgebnn.bench.layers import Layer
-from edgebnn.bench.measure import KERNEL, OURS, Timing, ratio
+from edgebnn.bench.measure import KERNEL, MEMORY, OURS, VARIANTS, Timing, best_level, ratios
+
+#: timings by contender name, of one pass
+Pass = Mapping[str, Timing]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it was measured. ``command``: what measures it again; ``passes`` of ``rounds`` each."""
+
+    command: str
+    rounds: int
+    passes: int = 1
+    threads: int = 1
 
 
 def cpu_name() -> str:
@@ -21,49 +36,99 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _us(timing: Timing) -> float:
-    return round(timing.median, 2)
+def _error(passes: Sequence[Pass], name: str) -> str | None:
+    """Why the contender was not measured in each of the passes."""
+    return next((p[name].error for p in passes if p[name].error), None)
 
 
-def weight_bytes(layer: Layer) -> int:
-    """Bytes of the weights as our kernels of streaming layers store them: 2 bits, or 8."""
-    return layer.in_c * layer.out_c * layer.kernel**2 * (8 if layer.weights == "s8" else 2) // 8
+def _us(passes: Sequence[Pass], name: str) -> float:
+    """Microseconds: the median of the passes' medians."""
+    return round(statistics.median(p[name].median for p in passes), 2)
 
 
-def result(layer: Layer, isa: str, timings: Mapping[str, Timing]) -> dict[str, Any]:
-    """One entry of "results". us: the whole layer, NHWC to NHWC; kernel_us: its kernel alone, tensors in the layouts
-    that it wants; ratios: peer / ours over the rounds, median and quartiles; a peer's "isa": what its library says it
-    uses, "any" where it cannot be capped."""
-    ours, kernel = timings[OURS], timings[KERNEL]
-    entry: dict[str, Any] = {"shape": layer.name, "precision": layer.precision(), "isa": isa}
-    if ours.error or kernel.error:
-        return {**entry, "error": ours.error or kernel.error}
-    peers: dict[str, Any] = {}
-    for name, timing in timings.items():
-        if name in (OURS, KERNEL):
+def _beside(passes: Sequence[Pass], name: str, base: str = OURS) -> dict[str, Any]:
+    """Time of ``name`` / time of ``base``: "ratio", the median of the passes' medians, these medians, and the quartiles
+    of all rounds."""
+    each = [ratios(p[name], p[base]) for p in passes]
+    medians = [statistics.median(rounds) for rounds in each]
+    low, _, high = statistics.quantiles([r for rounds in each for r in rounds], n=4)
+    return {
+        "ratio": round(statistics.median(medians), 2),
+        "passes": [round(m, 2) for m in medians],
+        "quartiles": [round(low, 2), round(high, 2)],
+    }
+
+
+def result(layer: Layer, isa: str, passes: Sequence[Pass]) -> dict[str, Any]:
+    """One entry of "results", or {"shape", "precision", "isa", "error"}. us: the whole layer, NHWC to NHWC; kernel_us:
+    its kernel alone, tensors in the layouts that it wants; peers, own (our layers of other precisions) and memory (a
+    reading of as many bytes as the weights have): "us" and their time / ours; a peer's "isa": what its library says it
+    uses, "any" where it cannot be capped; failed: why a contender was not measured."""
+    entry: dict[str, Any] = {
+        "kind": "layer",
+        "shape": layer.name,
+        "precision": layer.precision(),
+        "isa": isa,
+    }
+    if error := _error(passes, OURS):
+        return {**entry, "error": error}
+    ours = passes[0][OURS]
+    kernel: dict[str, Any] = {}
+    if KERNEL in passes[0] and not _error(passes, KERNEL):
+        kernel["kernel_us"] = _us(passes, KERNEL)
+    peers, own, failed = {}, {}, {}
+    for name, timing in passes[0].items():
+        if name in (OURS, MEMORY):
             continue
-        if timing.error:
-            peers[name] = {"error": timing.error}
-            continue
-        middle, low, high = (round(v, 2) for v in ratio(timing, ours))
-        alone = [round(v, 2) for v in ratio(timing, kernel)]
-        peers[name] = {
-            "us": _us(timing),
-            "ratio": middle,
-            "quartiles": [low, high],
-            "kernel_ratio": alone[0],
-            "kernel_quartiles": alone[1:],
-            **({"isa": timing.about["isa"]} if "isa" in timing.about else {}),
-        }
+        if error := _error(passes, name):
+            failed[name] = error
+        elif name in VARIANTS:
+            own[name] = {"us": _us(passes, name), **_beside(passes, name)}
+        elif name != KERNEL:
+            peers[name] = {"us": _us(passes, name), **_beside(passes, name)}
+            if kernel:
+                peers[name]["kernel_ratio"] = _beside(passes, name, KERNEL)["ratio"]
+            peers[name] |= {key: timing.about[key] for key in ("isa",) if key in timing.about}
+    if MEMORY in passes[0] and not _error(passes, MEMORY):
+        us = _us(passes, MEMORY)
+        bytes_per_s = round(layer.weight_bytes / us * 1e6)
+        own[MEMORY] = {"us": us, **_beside(passes, MEMORY), "bytes_per_s": bytes_per_s}
+    us = _us(passes, OURS)
     return {
         **entry,
-        "us": _us(ours),
-        "kernel_us": _us(kernel),
-        "mac_per_s": round(layer.macs / ours.median * 1e6),
-        **({"weight_bytes_per_s": round(weight_bytes(layer) / ours.median * 1e6)} if layer.streaming else {}),
-        "kernel": kernel.about["kernels"][0],
+        "us": us,
+        **kernel,
+        "passes_us": [round(p[OURS].median, 2) for p in passes],
+        "mac_per_s": round(layer.macs / us * 1e6),
         "kernels": ours.about["kernels"],
         "peers": peers,
+        "own": own,
+        "failed": failed,
+    }
+
+
+def network(name: str, isa: str, passes: Sequence[Pass]) -> dict[str, Any]:
+    """One entry of "results" for a whole network, or one with "error". us: an inference; kernels: the share of the time
+    that each takes, most first."""
+    entry: dict[str, Any] = {"kind": "network", "shape": name, "isa": isa}
+    if error := _error(passes, OURS):
+        return {**entry, "error": error}
+    about, us = passes[0][OURS].about, _us(passes, OURS)
+    names = [peer for peer in passes[0] if peer != OURS]
+    failed = {peer: error for peer in names if (error := _error(passes, peer))}
+    return {
+        **entry,
+        "us": us,
+        "passes_us": [round(p[OURS].median, 2) for p in passes],
+        "macs": about["macs"],
+        "mac_per_s": round(about["macs"] / us * 1e6),
+        "weight_bytes": about["weight_bytes"],
+        "arena": about["arena"],
+        "kernels": about["kernels"],
+        "peers": {
+            peer: {"us": _us(passes, peer), **_beside(passes, peer)} for peer in names if peer not in failed
+        },
+        "failed": failed,
     }
 
 
@@ -71,82 +136,36 @@ def document(
     results: Sequence[Mapping[str, Any]],
     isas: Iterable[str],
     versions: Mapping[str, str],
-    bandwidth: float | None = None,
+    settings: Settings,
     missing: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The whole report. ``bandwidth``: bytes a second that one thread reads from memory, where it was measured.
-    ``missing``: peers that were not measured, with the reason."""
+    """The whole report: {"cpu", "isa", "results": [{"shape", "isa", "us", "mac_per_s", "peers": {NAME: {"us",
+    "ratio"}}}]} and more; layers of ours that were not measured are in "failed". ``missing``: peers that were not
+    measured, with the reason."""
+    isas = list(isas)
     return {
         "cpu": cpu_name(),
-        "isa": list(isas),
+        "isa": isas,
+        "levels": {isa: best_level(isa) for isa in isas},
+        "command": settings.command,
+        "threads": settings.threads,
+        "clock": "processor time" if settings.threads == 1 else "wall clock",
+        "passes": settings.passes,
+        "rounds": settings.rounds,
         "versions": dict(versions),
         "missing": list(missing),
-        **({} if bandwidth is None else {"read_bytes_per_s": round(bandwidth)}),
-        "results": list(results),
+        "results": [dict(r) for r in results if "error" not in r],
+        "failed": [dict(r) for r in results if "error" in r],
     }
 
 
 def line(r: Mapping[str, Any]) -> str:
     """One result in a line of text."""
+    head = f"{r['isa']}  {r['shape']}" + (f"  {r['precision']}" if "precision" in r else "")
     if "error" in r:
-        return f"{r['isa']}  {r['shape']}  {r['precision']}: {r['error']}"
-    peers = "  ".join(
-        f"{name} {p['ratio']:.1f}x" if "us" in p else f"{name}: {p['error']}"
-        for name, p in r["peers"].items()
-    )
-    return (
-        f"{r['isa']}  {r['shape']}  {r['precision']}: {r['us']:.1f} us (kernel {r['kernel_us']:.1f})  {peers}"
-    )
-
-
-def markdown(report: Mapping[str, Any], command: str) -> str:
-    """The report as a page: one table an instruction set."""
-    lines = [
-        "# Kernels on this machine beside their peers",
-        "",
-        f"`{command}` on {report['cpu']}; "
-        + ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-        + ".",
-        "",
-        "One thread. Times are processor time of each contender's process in microseconds, medians over rounds that "
-        "take the contenders in turn. Ratios are peer time / our time in the same round: median [quartiles]. "
-        '"layer" goes from NHWC to NHWC with every change of layout; "kernel" is the kernel alone, as it runs between '
-        'layers that share its layout. Peers are capped to the same instruction set, except where "(any ISA)" stands: '
-        "those take the best the processor has. Larq Compute Engine is tuned for AArch64 and runs portable code "
-        "elsewhere. One thread reads "
-        f"{report['read_bytes_per_s'] / 1e9:.1f} GB/s from memory; streaming layers take copies of their weights in "
-        "turn that no cache holds together, and the share of that speed stands beside them.",
-        "",
-    ]
-    for isa in report["isa"]:
-        rows = [r for r in report["results"] if r["isa"] == isa]
-        names = list(dict.fromkeys(name for r in rows for name in r.get("peers", {})))
-        lines += [f"## {isa}", ""]
-        lines.append("| layer | precision | layer us | kernel us | GMAC/s | " + " | ".join(names) + " |")
-        lines.append("|---|---|---:|---:|---:|" + "---|" * len(names))
-        lines += [_row(r, names, report.get("read_bytes_per_s", 0)) for r in rows]
-        lines.append("")
-    if report["missing"]:
-        lines += ["Not measured:", *(f"- {m}" for m in report["missing"]), ""]
-    return "\n".join(lines)
-
-
-def _row(r: Mapping[str, Any], names: Sequence[str], bandwidth: float) -> str:
-    if "error" in r:
-        return (
-            f"| {r['shape']} | {r['precision']} | {r['error']} | | | " + " | ".join("" for _ in names) + " |"
-        )
-    cells = []
-    for name in names:
-        p = r["peers"].get(name, {})
-        if "us" in p:
-            low, high = p["quartiles"]
-            uncapped = " (any ISA)" if p.get("isa") == "any" else ""
-            layer = f"layer {p['ratio']:.1f}x [{low:.1f}-{high:.1f}]"
-            cells.append(f"{p['us']:.0f} us{uncapped}: {layer}, kernel {p['kernel_ratio']:.1f}x")
-        else:
-            cells.append(p.get("error", ""))
-    head = f"{r['us']:.1f} | {r['kernel_us']:.1f} | {r['mac_per_s'] / 1e9:.0f}"
-    if "weight_bytes_per_s" in r:
-        head += f" ({r['weight_bytes_per_s'] / bandwidth:.0%} of memory)"
-    return f"| {r['shape']} | {r['precision']} | {head} | " + " | ".join(cells) + " |"
+        return f"{head}: {r['error']}"
+    own = {name.removeprefix("edgebnn, "): p for name, p in r.get("own", {}).items()}
+    beside = [f"{name} {p['ratio']:.1f}x" for name, p in (*r["peers"].items(), *own.items())]
+    beside += [f"{name}: {why}" for name, why in r["failed"].items()]
+    kernel = f" (kernel {r['kernel_us']:.1f})" if "kernel_us" in r else ""
+    return f"{head}: {r['us']:.1f} us{kernel}  " + "  ".join(beside)

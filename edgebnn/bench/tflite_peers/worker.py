@@ -1,6 +1,6 @@
 """One peer in a process of its own: as edgebnn/bench/contender.py, it reads a layer and then counts from standard
-input, a JSON value a line, and answers each with a line: what it is, or the seconds of processor time of that many
-runs; {"error": why} where it cannot.
+input, a JSON value a line, and answers each with a line: what it is, or the seconds of processor time (wall clock for
+several threads) of that many runs; {"error": why} where it cannot.
 
 Arguments: litert or larq. "hello" asks only whether the peer can be loaded.
 """
@@ -31,11 +31,11 @@ class LiteRT:
         self._interpreter = Interpreter
         self.versions = {"LiteRT": metadata.version("ai-edge-litert")}
 
-    def load(self, layer: dict[str, Any]) -> Run:
+    def load(self, layer: dict[str, Any], threads: int) -> Run:
         """The layer's run, its weights packed. ValueError where XNNPACK does not take it."""
         from .model import int8_layer
 
-        interpreter = self._interpreter(model_content=int8_layer(layer), num_threads=1)
+        interpreter = self._interpreter(model_content=int8_layer(layer), num_threads=threads)
         interpreter.allocate_tensors()
         delegated = any("DELEGATE" in op["op_name"].upper() for op in interpreter._get_ops_details())
         if not delegated:
@@ -63,14 +63,14 @@ class Larq:
         found.loader.exec_module(self._module)
         self.versions = {"Larq Compute Engine": metadata.version("larq-compute-engine")}
 
-    def load(self, layer: dict[str, Any]) -> Run:
+    def load(self, layer: dict[str, Any], threads: int) -> Run:
         """The layer's run with the indirect kernel, which is the fastest the package has on x86."""
         from .model import larq_layer
 
         if layer["weights"] != "binary" or layer["activations"] != "b1":
             raise ValueError("binary layers only")
         # model, threads, reference kernel, indirect kernel, XNNPACK
-        interpreter = self._module.LiteInterpreter(larq_layer(layer), 1, False, True, False)
+        interpreter = self._module.LiteInterpreter(larq_layer(layer), threads, False, True, False)
         rng = np.random.default_rng(2)
         x = [rng.integers(-(1 << 31), 1 << 31, shape).astype(np.int32) for shape in interpreter.input_shapes]
         return lambda: interpreter.predict(x)
@@ -86,21 +86,24 @@ def main() -> None:
     os.dup2(2, 1)
     peer: Any = None
     run: Run = lambda: None  # noqa: E731
+    clock = time.process_time
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if isinstance(request, int):
-                start = time.process_time()
+                start = clock()
                 for _ in range(request):
                     run()
-                answer: Any = time.process_time() - start
+                answer: Any = clock() - start
             else:
                 peer = peer or PEERS[sys.argv[1]]()
                 answer = {"versions": peer.versions, "isa": "any"}  # neither library has a switch to cap it
                 if "layer" in request:
+                    threads = request.get("threads", 1)
+                    clock = time.process_time if threads == 1 else time.perf_counter
                     if request["layer"]["name"].endswith("streaming"):
                         raise ValueError("measured with weights in the cache only")
-                    run = peer.load(request["layer"])
+                    run = peer.load(request["layer"], threads)
                     run()
         except Exception as error:  # the parent reports it: a peer that cannot run a layer is named so
             answer = {"error": (str(error) or type(error).__name__).splitlines()[0]}
