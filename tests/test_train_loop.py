@@ -327,6 +327,7 @@ def test_bad_data_folders_are_refused(tmp_path: Path) -> None:
         {**SMALL, "act": "sign"},
         {**SMALL, "act": "lsq:4", "weight": "twn"},
         {"name": "dscnn", "channels": 8, "blocks": 2, "weight": "int8", "act": "int8:unsigned"},
+        {"name": "dscnn", "channels": 8, "blocks": 2, "weight": "twn", "act": "int8:unsigned"},
     ],
 )
 def test_integer_model_follows_the_trained_one(arch: dict, tmp_path: Path) -> None:

@@ -150,3 +150,11 @@ def test_flag_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(UsageError, match=message):
             raise error
     assert not Path("c.pt").exists()
+
+
+def test_low_bit_separable_networks_keep_ends_and_depthwise_layers_int8() -> None:
+    network = models.build({"name": "dscnn", "blocks": 2, "weight": "xnor", "act": "int8:unsigned"})
+    kinds = [m.weight_quantizer.kind for m in network.modules() if hasattr(m, "weight_quantizer")]
+    assert kinds == ["s8", "s8", "binary", "s8", "binary", "s8"]
+    network = models.build({"name": "dscnn", "blocks": 1})
+    assert {m.weight_quantizer.kind for m in network.modules() if hasattr(m, "weight_quantizer")} == {"float"}

@@ -42,7 +42,7 @@ def _costs(data: Path, work: Path, seeds: int, refresh: bool) -> dict[str, dict[
             print(f"measuring {model.name}", file=sys.stderr, flush=True)
             known[model.name] = {
                 **costs.measure(file),
-                "disagreements": costs.disagreements(file, data),
+                "disagreements": costs.disagreements(file, model.task, data),
                 "sha256": digest,
             }
             _write(path, json.dumps(known, indent=1) + "\n")

@@ -17,7 +17,7 @@ from edgebnn.estimate.model import estimate
 from edgebnn.host import Runtime
 from edgebnn.passes import lower
 from edgebnn.plan import plan
-from edgebnn.train.kws import load_kws
+from edgebnn.search.tasks import load_task
 from edgebnn.train.loop import predict
 
 TARGET = "cortex-m4"
@@ -44,12 +44,12 @@ def measure(path: Path) -> dict[str, Any]:
     return result
 
 
-def disagreements(path: Path, data: Path) -> int:
-    """How many validation clips the integer model, run on this machine, and the trained network put in
+def disagreements(path: Path, task: str, data: Path) -> int:
+    """How many validation clips of ``task`` the integer model, run on this machine, and the trained network put in
     different classes.
     """
     torch.set_num_threads(1)
-    val = load_kws(data).val
+    val = load_task(task, data).val
     trained = predict(models.load(path).network, torch.from_numpy(val)).numpy()
     runtime = Runtime(plan(lower(load_model(path)), targets.load("host")))
     deployed = np.array([int(np.argmax(np.asarray(runtime.run(clip)).ravel())) for clip in val])

@@ -17,14 +17,15 @@ def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def plot(table: dict[str, dict[str, Any]], path: Path) -> None:
-    """Writes the SVG of the networks that have costs; binary and ternary ones beside INT8 ones."""
+    """Writes the SVG of the keyword spotters that have costs; binary and ternary ones beside INT8 ones."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "edgebnn"  # the same file from the same figures
     from matplotlib import pyplot, ticker
 
-    rows = {name: entry for name, entry in table.items() if entry["bytes"] and "teacher" not in name}
+    left_out = ("teacher", "digits")
+    rows = {n: entry for n, entry in table.items() if entry["bytes"] and not n.startswith(left_out)}
     kinds = {"INT8": ("s", "tab:orange"), "binary and ternary": ("o", "tab:blue")}
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     sizes, cycles = [5, 10, 20, 50, 100], [0.4, 0.6, 0.8, 1, 1.5, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""The networks of the table: how each is trained, as arguments of ``edgebnn train kws``."""
+"""The networks of the tables: how each is trained, as arguments of ``edgebnn train``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Model:
-    """``options`` after ``edgebnn train kws``, beside files and seed. ``role`` is its column in the table;
-    ``taught``: learns from ``TEACHERS``; ``seeds``: None for all that are asked for.
+    """``options`` after ``edgebnn train TASK``, beside files and seed. ``role`` is its column in the table;
+    ``taught``: learns from ``TEACHERS``; ``seeds``: None for all that are asked for. ``task``: kws or digits.
     """
 
     name: str
@@ -17,6 +17,7 @@ class Model:
     taught: bool = True
     seeds: tuple[int, ...] | None = None
     deployed: bool = True
+    task: str = "kws"
 
 
 _ALONE = ("--epochs", "14", "--mixup", "0", "--weight-decay", "5e-4")
@@ -33,6 +34,10 @@ def _int8(width: int) -> tuple[str, ...]:
 
 def _reference(model: str) -> tuple[str, ...]:
     return ("--model", model, *_EPOCHS)
+
+
+def _digits(name: str, role: str, *options: str) -> Model:
+    return Model(name, role, options, taught=False, task="digits")
 
 
 MODELS = (
@@ -56,6 +61,9 @@ MODELS = (
     Model("kws1d-64-w1a3", "ladder", _binary(64, "3")),
     Model("kws1d-64-ternary-a2", "ladder", _binary(64, "2", "--weight", "twn")),
     Model("kws1d-64-w1a8", "ladder", _binary(64, "8")),
+    _digits("digits-w1a1", "binary", "--act", "sign"),
+    _digits("digits-w1a2", "binary, 2-bit activations"),
+    _digits("digits-int8", "INT8 control", "--weight", "int8", "--act", "lsq:8"),
 )
 
 # Checkpoints that the taught ones learn from: (model, seed).

@@ -1,4 +1,4 @@
-"""Trains one network of the table by ``edgebnn train kws``, unless that was done; goes on after a kill."""
+"""Trains one network of the tables by ``edgebnn train``, unless that was done; goes on after a kill."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ def checkpoint(work: Path, name: str, seed: int) -> Path:
 
 
 def arguments(model: Model, seed: int, data: str, work: str) -> list[str]:
-    """Arguments of ``edgebnn train kws`` for a run; ``data`` and ``work`` as they are to be written."""
-    teachers = [f"{work}/{name}.{number}.pt" for name, number in TEACHERS] if model.taught else ["none"]
-    told = [part for name in teachers for part in ("--teacher", name)]
+    """Arguments of ``edgebnn train`` for a run; ``data`` and ``work`` as they are to be written."""
+    told: list[str] = []
+    if model.task == "kws":
+        teachers = [f"{work}/{name}.{number}.pt" for name, number in TEACHERS] if model.taught else ["none"]
+        told = [part for name in teachers for part in ("--teacher", name)]
     if model.taught:
         told += ["--teacher-cache", f"{work}/targets"]
-    out = f"{work}/{model.name}.{seed}.pt"
-    files = ["--data", data, "--out", out]
-    return [*files, *model.options, *told, "--seed", str(seed), "--threads", "1"]
+    files = [*(["--data", data] if model.task == "kws" else []), "--out", f"{work}/{model.name}.{seed}.pt"]
+    return [model.task, *files, *model.options, *told, "--seed", str(seed), "--threads", "1"]
 
 
 def command(model: Model, seed: int | str = "SEED") -> str:
-    """The command of a run as the table shows it."""
-    return f"edgebnn train kws {shlex.join(arguments(model, 0, 'DIR', 'build/training'))}".replace(
+    """The command of a run as the tables show it."""
+    return f"edgebnn train {shlex.join(arguments(model, 0, 'DIR', 'build/training'))}".replace(
         f"{model.name}.0.pt", f"{model.name}.{seed}.pt"
     ).replace("--seed 0", f"--seed {seed}")
 
@@ -55,7 +56,7 @@ def run(data: Path, work: Path, model: Model, seed: int) -> dict[str, Any]:
     work.mkdir(parents=True, exist_ok=True)
     path = checkpoint(work, model.name, seed)
     resume = ["--resume"] if run_file(path).is_file() and not path.is_file() else []
-    line = ["train", "kws", *arguments(model, seed, str(data), str(work)), "--json", *resume]
+    line = ["train", *arguments(model, seed, str(data), str(work)), "--json", *resume]
     process = subprocess.run([sys.executable, "-m", "edgebnn", *line], stdout=subprocess.PIPE, text=True)
     if process.returncode != 0:
         raise EdgebnnError(f"{model.name}, seed {seed}: training failed")

@@ -66,7 +66,7 @@ def _other_topologies(table: dict[str, dict[str, Any]], low_bit: dict[str, float
     """One paragraph for each INT8 network that is no kws1d: which low-bit ones it beats in accuracy and a cost."""
     lines: list[str] = []
     for name, entry in table.items():
-        if name.startswith(("kws1d-", "teacher")) or not entry["bytes"]:
+        if name.startswith(("kws1d-", "teacher", "digits")) or not entry["bytes"]:
             continue
         accuracy = statistics.mean(entry["val"])
         beaten = {

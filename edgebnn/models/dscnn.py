@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from edgebnn.train.layers import BatchNorm, Conv2d, DepthwiseConv2d, GlobalAvgPool, Linear, ReLU, same_pads
 from edgebnn.train.network import InputSpec, Network
 from edgebnn.train.policy import Policy
-from edgebnn.train.quantizers import activation_quantizer
+from edgebnn.train.quantizers import activation_quantizer, weight_quantizer
 
 
 @dataclass(frozen=True)
 class DsCnnConfig:
-    """``weight`` and ``act`` of all layers: "float" both, or "int8" and "int8:unsigned". ``layers`` overrides
+    """``weight`` and ``act`` of all layers: "float" both, or "int8" and "int8:unsigned". Low-bit weights are those of
+    the pointwise convolutions; first, last and depthwise layers are INT8 then. ``layers`` overrides
     them by layer name (``edgebnn.train.policy``); a layer's ``act`` quantises its output here.
     """
 
@@ -42,7 +43,8 @@ class ConvNormReLU(nn.Module):
 
     def forward(self, x: Tensor, input_scale: Tensor | float) -> Tensor:
         y: Tensor = self.relu(self.norm(self.conv(x)))
-        if self.training or self.quant.dtype == "float":
+        # Only INT8 convolutions round as TFLite does.
+        if self.training or self.quant.dtype == "float" or self.conv.weight_quantizer.kind != "s8":
             y = self.quant(y)
         else:
             y = self.quant(y, self.norm.unit(self.conv.unit(input_scale)))
@@ -63,10 +65,12 @@ class DsCnn(Network):
         self.config = config
         self.policy = policy = Policy(config.layers)
         c, spec, w, a = config.channels, config.input, config.weight, config.act
+        ends = w if weight_quantizer(w, 1).kind in ("float", "s8") else "int8"
         pads = same_pads((spec.height, spec.width), (10, 4), (2, 2))
         self.layers = nn.ModuleList()
         for i in range(1 + 2 * config.blocks):
-            chosen = policy.of(f"layers.{i}.conv", weight=w, act=a)
+            pointwise = i > 0 and i % 2 == 0
+            chosen = policy.of(f"layers.{i}.conv", weight=w if pointwise else ends, act=a)
             conv = (
                 Conv2d(spec.channels, c, (10, 4), stride=(2, 2), pads=pads, weight=chosen["weight"])
                 if i == 0
@@ -77,7 +81,7 @@ class DsCnn(Network):
             self.layers.append(ConvNormReLU(conv, c, chosen["act"]))
         self.pool = GlobalAvgPool()
         self.pool_quant = activation_quantizer(a)
-        self.head = Linear(c, config.classes, weight=policy.of("head", weight=w)["weight"])
+        self.head = Linear(c, config.classes, weight=policy.of("head", weight=ends)["weight"])
         self.logits = activation_quantizer("float" if a == "float" else "int8")
 
     def forward(self, x: Tensor) -> Tensor:
