@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ def kws(
     """
     from edgebnn.cli.train_progress import Progress
     from edgebnn.frontend import MfccConfig
-    from edgebnn.models import build, load
+    from edgebnn.models import load
     from edgebnn.train import distributed, reproducible
     from edgebnn.train.kws import load_kws
     from edgebnn.train.loop import TrainConfig
@@ -149,10 +150,11 @@ def kws(
     stages(options.recipe, arch["weight"], arch["act"])
     learn_from = [load(Path(name)).network for name in teachers if name not in ("auto", "none")]
     with distributed.session(), Progress() as progress:
+        build = options.builder()
         with distributed.first():
             features = load_kws(data, progress.prepare)
         if "auto" in teachers and model != "dscnn":
-            learn_from.append(_make_teacher(options, features, progress))
+            learn_from.append(_make_teacher(options, build, features, progress))
         taught = bool(learn_from) or options.recipe == "distillation"
         config = TrainConfig(
             **options.hyperparameters(),
@@ -191,7 +193,6 @@ def kws(
 def digits(width: int, weight: str, act: str, **common: Any) -> None:
     """Train a small network on handwritten digits (scikit-learn's 8 x 8 images): seconds, no download."""
     from edgebnn.cli.train_progress import Progress
-    from edgebnn.models import build
     from edgebnn.train import distributed, reproducible
     from edgebnn.train.digits import load_digits
     from edgebnn.train.loop import TrainConfig
@@ -205,7 +206,7 @@ def digits(width: int, weight: str, act: str, **common: Any) -> None:
     with distributed.session(), Progress() as progress:
         network, metrics = fit_recipe(
             options.recipe,
-            build,
+            options.builder(),
             arch,
             features,
             config,
@@ -250,10 +251,15 @@ def _report(network: Network, metrics: dict[str, Any], options: Common) -> None:
     say(f"wrote {out}")
 
 
-def _make_teacher(options: Common, features: LabelledFeatures, progress: Progress) -> Network:
+def _make_teacher(
+    options: Common,
+    build: Callable[[dict[str, Any]], Network],
+    features: LabelledFeatures,
+    progress: Progress,
+) -> Network:
     """The FP32 DS-CNN beside ``--out``, trained first if there is none."""
     from edgebnn.frontend import MfccConfig
-    from edgebnn.models import build, load
+    from edgebnn.models import load
     from edgebnn.train import distributed, reproducible
     from edgebnn.train.loop import TrainConfig
     from edgebnn.train.session import fit, run_file

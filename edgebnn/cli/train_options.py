@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from edgebnn.cli.common import json_option
 from edgebnn.cli.config import apply_policy, policy_options, read_arch
 from edgebnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgebnn.models import Network
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +36,7 @@ class Common:
     lr: float
     seed: int
     threads: int | None
+    device: str
     log: Path | None
     resume: bool
     layer: tuple[str, ...]
@@ -50,6 +54,14 @@ class Common:
 
         arch = apply_policy(read_arch(self.arch_file) if self.arch_file else default, self.layer)
         return build(arch).arch  # refuses bad names before any work is done
+
+    def builder(self) -> Callable[[dict[str, Any]], Network]:
+        """What builds a network on ``--device``. Raises UsageError where that cannot be used."""
+        from edgebnn.models import build
+        from edgebnn.train import devices
+
+        device = devices.choose(self.device)
+        return lambda arch: build(arch).to(device)
 
     def hyperparameters(self) -> dict[str, Any]:
         """Arguments of ``TrainConfig``."""
@@ -104,6 +116,13 @@ def common_options(epochs: int, batch_size: int) -> Callable[[F], F]:
         click.option("--lr", type=POSITIVE, default=5e-3, show_default=True, help="Peak."),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's."),
+        click.option(
+            "--device",
+            default="cpu",
+            show_default=True,
+            metavar="NAME",
+            help="Where to train: cpu; cuda or cuda:N; auto: a GPU if there is one.",
+        ),
         click.option(
             "--log",
             "--log-file",

@@ -18,7 +18,7 @@ def attacked(
     """Inputs at most ``size`` away from ``real`` that raise ``loss(inputs)``: one signed gradient step from a random
     start. Source: Wong, Rice, Kolter, "Fast is better than free: Revisiting adversarial training" (2020).
     """
-    start = size * (2 * torch.rand(real.shape, generator=generator) - 1)
+    start = size * (2 * torch.rand(real.shape, generator=generator).to(real.device) - 1)
     inputs = (real + start).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(inputs), inputs)
     return real + (start + 1.25 * size * gradient.sign()).clamp(-size, size)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgebnn.errors import ModelError, UsageError
-from edgebnn.train import distributed
+from edgebnn.train import devices, distributed
 from edgebnn.train.extras import Features, attacked, similarity_loss
 from edgebnn.train.gradient_scaling import GradientScaling
 from edgebnn.train.kws import LabelledFeatures
@@ -134,18 +134,19 @@ def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Te
 
 @torch.no_grad()
 def predict(network: Network, features: Tensor, batch_size: int = 256) -> Tensor:
-    """Class of each int8 clip [N, H, W, C], in evaluation mode; [N] int64."""
+    """Class of each int8 clip [N, H, W, C], in evaluation mode; [N] int64, both on the CPU."""
     training = network.training
     network.eval()
-    result = [network(network.dequantize(x)).argmax(1) for x in features.split(batch_size)]
+    device = devices.of(network)
+    result = [network(network.dequantize(x.to(device))).argmax(1).cpu() for x in features.split(batch_size)]
     network.train(training)
     return torch.cat(result)
 
 
 class Trainer:
-    """Trains ``network`` on ``data``. It also learns from ``teachers``, in evaluation mode, if there are
-    any: they see the same inputs, and the mean of their log-probabilities is the target, which ``teacher_cache``,
-    a folder, keeps for other runs (``edgebnn.train.teachers``).
+    """Trains ``network`` on ``data``, on the device that the network is on. It also learns from ``teachers``, in
+    evaluation mode, if there are any: they see the same inputs, and the mean of their log-probabilities is the
+    target, which ``teacher_cache``, a folder, keeps for other runs (``edgebnn.train.teachers``).
     """
 
     def __init__(
@@ -157,7 +158,8 @@ class Trainer:
         teacher_cache: Path | None = None,
     ) -> None:
         self.network, self.config = network, config
-        self.teachers = [teacher.eval() for teacher in teachers]
+        self.device = devices.of(network)
+        self.teachers = [teacher.eval().to(self.device) for teacher in teachers]
         self.x, self.y = torch.from_numpy(data.variants), torch.from_numpy(data.label)
         self.val_x, self.val_y = torch.from_numpy(data.val), torch.from_numpy(data.val_label)
         if list(self.x.shape[2:]) != network.input.shape:
@@ -191,7 +193,7 @@ class Trainer:
         counts = torch.bincount(self.y, minlength=len(data.names)).clamp_min(1).double()
         self.clip_weight = counts.pow(-config.balance)[self.y]
         prior = counts.pow(1.0 - config.balance)
-        self.log_prior = config.adjust * (prior / prior.sum()).log().float()
+        self.log_prior = (config.adjust * (prior / prior.sum()).log().float()).to(self.device)
 
     def state(self) -> dict[str, Any]:
         """What resuming needs beside the network's own state: plain values and tensors."""
@@ -261,7 +263,8 @@ class Trainer:
         if self.cache is not None:
             size = self.config.batch_size // distributed.processes()
             self.cache.start_epoch(self.generator, self.steps_per_epoch, size)
-        for i, (x, y) in enumerate(self._batches()):
+        for i, batch in enumerate(self._batches()):
+            x, y = (part.to(self.device) for part in batch)
             step = self.epoch * self.steps_per_epoch + i
             for group in self.optimizer.param_groups:
                 group["lr"] = one_cycle(step, total, self.config.lr)
@@ -292,11 +295,11 @@ class Trainer:
         share, partner = 0.0, y
         if self.config.mixup > 0:
             share = self.config.mixup * float(torch.rand((), generator=self.generator))
-            other = torch.randperm(len(y), generator=self.generator)
+            other = torch.randperm(len(y), generator=self.generator).to(self.device)
             real, partner = (1 - share) * real + share * real[other], y[other]
         if self.config.noise > 0:
             size = self.config.noise * self.network.input.scale
-            real = real + size * torch.randn(real.shape, generator=self.generator)
+            real = real + size * torch.randn(real.shape, generator=self.generator).to(self.device)
         if self.config.adversarial > 0:
             size = self.config.adversarial * self.network.input.scale
             real = attacked(lambda z: self._label_loss(self.network(z), y), real, size, self.generator)
@@ -305,7 +308,9 @@ class Trainer:
         if share > 0:
             loss = loss + share * self._label_loss(logits, partner)
         if self.teachers:
-            answer = self.cache.target(step, real) if self.cache else target(self.teachers, real)
+            answer = (
+                self.cache.target(step, real).to(self.device) if self.cache else target(self.teachers, real)
+            )
             soft = distillation_loss(logits, answer, self.config.temperature)
             loss = (1 - self.config.distill) * loss + self.config.distill * soft
         if self.features and self.teachers:

@@ -51,7 +51,8 @@ def fit(
     log: Path | None = None,
     teacher_cache: Path | None = None,
 ) -> dict[str, Any]:
-    """Trains ``network`` and writes ``out``, the inference part of the result; returns its metrics.
+    """Trains ``network``, on the device that it is on, and writes ``out``, the inference part of the result; returns
+    its metrics and leaves the network on the CPU.
 
     After each epoch ``run_file(out)`` holds the whole state; it is removed at the end. With ``resume``
     the run goes on from there. Raises UsageError when there is nothing to resume or the run had other
@@ -86,6 +87,7 @@ def fit(
     if observer and distributed.writes():
         observer.start(trainer.epoch, config.epochs)
     last = trainer.run(on_step, on_epoch)
+    network.to("cpu")
     checkpoint.training = None
     checkpoint.metrics = {
         "val_accuracy": last["val_accuracy"],

@@ -84,11 +84,11 @@ class TargetCache:
                 self.known = stored
 
     def target(self, step: int, x: Tensor) -> Tensor:
-        """The target of batch ``step`` of the epoch, whose real inputs are ``x``."""
+        """The target of batch ``step`` of the epoch, whose real inputs are ``x``; on the CPU where it was kept."""
         if self.known is not None:
             return torch.from_numpy(self.known[step])
         result = target(self.teachers, x)
-        self.fresh.append(result.numpy())
+        self.fresh.append(result.cpu().numpy())
         return result
 
     def end_epoch(self) -> None:
