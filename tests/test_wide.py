@@ -83,6 +83,29 @@ def test_maps_of_several_blocks(symbol: str, shape: tuple[tuple[int, ...], ...])
                 assert (what := run(call, fill)) is None, f"{what}: {call.label}"
 
 
+@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("source", ["b1", "u4"])
+@pytest.mark.parametrize("shape", [(27, 39, 20, 10), (9, 31, 2300, 5)], ids=["blocks", "sums of 17 bits"])
+def test_streams_of_several_blocks(symbol: str, source: str, shape: tuple[int, int, int, int]) -> None:
+    """Shortcut and second output, in both orders of the stream; sums of 2300 u4 codes leave 16 bits."""
+    rng = np.random.default_rng(7)
+    h, w, in_c, out_c = shape
+    codes = rng.choice(np.array([-1, 1, 1, 1], np.int8), (out_c, 1, 1, in_c))
+    attrs = {"kernel": (1, 1), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1), "pad_one": 0}
+    attrs |= {"weights": codes, "weight_kind": "binary", "combine": "max", "act_min": -100, "act_max": 99}
+    for name in ("", "2"):
+        attrs[f"mul{name}"] = rng.integers(-300, 301, out_c).astype(np.int16)
+        attrs[f"add{name}"] = rng.integers(-99999, 99999, out_c).astype(np.int32)
+    attrs |= {"shift": 14, "next_shift": 11, "next_mul": attrs["mul"], "next_add": attrs["add"] // 9}
+    inputs = [TensorType((h, w, in_c), source, 0.5), TensorType((h, w, out_c), "s8", 0.5)]
+    graph = layers._one("bconv2d", inputs, TensorType((1, 1, 1), "s8", 0.5), attrs, "u2")
+    found = proposals(graph, symbol)
+    assert {choice.out_layouts[0] for choice in found} == {"nhwc", "chw"}
+    for choice in found:
+        call = cases.call(graph, choice, kernels()[symbol].struct, rng, cases.describe(graph, choice))
+        assert (what := run(call, 0xA5)) is None, f"{what}: {call.label}"
+
+
 @pytest.mark.parametrize(
     "symbol", [s for s in TABLE if s.endswith((*ISAS, *DOT_LANES)) and "layout" not in s]
 )

@@ -223,12 +223,28 @@ static inline void ebnn_wide_integers(const ebnn_bconv_wide_params_t *p, const e
     }
 }
 
+/* A lane header may name a header with a faster way for sums of 16 bits: ebnn_wide_narrow(p) tells where it
+ * holds, ebnn_wide_narrow_read and _write move a group's s8 streams, ebnn_wide_narrow_channel does the rest.
+ */
+#ifdef EBNN_WIDE_NARROW_HEADER
+#include EBNN_WIDE_NARROW_HEADER
+#endif
+
 /* The outputs of a group from its signed sums, `width` bits each. */
 static inline void ebnn_wide_finish(const ebnn_bconv_wide_params_t *p, const ebnn_io_t *io,
                                     const ebnn_wide_block_t *block, uint32_t group,
                                     ebnn_lane_t (*d)[EBNN_WIDE_PLANES], uint32_t width) {
     const uint32_t per_group = p->weight_kind == 1u ? 4u : 2u;
-    for (uint32_t i = 0; i < per_group && group * per_group + i < p->dims.out_c; i++) {
+    const uint32_t first = group * per_group, left = p->dims.out_c - first;
+    const uint32_t channels = left < per_group ? left : per_group;
+#ifdef EBNN_WIDE_NARROW_HEADER
+    const int narrow = p->threshold == NULL && ebnn_wide_narrow(p);
+    ebnn_wide_bytes_t rows;
+    if (narrow) {
+        ebnn_wide_narrow_read(p, io, block, first, channels, &rows);
+    }
+#endif
+    for (uint32_t i = 0; i < channels; i++) {
         ebnn_lane_t sum[EBNN_WIDE_PLANES];
         const ebnn_lane_t *value = d[i];
         uint32_t n = width;
@@ -247,13 +263,24 @@ static inline void ebnn_wide_finish(const ebnn_bconv_wide_params_t *p, const ebn
             value = sum;
             n = width + 2u;
         }
-        const uint32_t c = group * per_group + i;
+        const uint32_t c = first + i;
         if (p->threshold != NULL) {
             ebnn_wide_thresholds(p, io, block, c, value, n);
-        } else {
-            ebnn_wide_integers(p, io, block, c, value, n);
+            continue;
         }
+#ifdef EBNN_WIDE_NARROW_HEADER
+        if (narrow) {
+            ebnn_wide_narrow_channel(p, io, block, c, value, n, &rows, i);
+            continue;
+        }
+#endif
+        ebnn_wide_integers(p, io, block, c, value, n);
     }
+#ifdef EBNN_WIDE_NARROW_HEADER
+    if (narrow) {
+        ebnn_wide_narrow_write(p, io, block, first, channels, &rows);
+    }
+#endif
 }
 
 #endif
