@@ -36,12 +36,18 @@ needs_m4 = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="nee
 PLAIN = TrainConfig.plain(epochs=1, batch_size=32)
 CASES = [
     *({"weight": name} for name in WEIGHTS if name != "float"),
-    *({"weight": name} for name in ("twn:std", "dorefa:1", "int:4", "int:2", "int:8:tensor")),
+    *(
+        {"weight": name}
+        for name in ("twn:std", "dorefa:1", "dorefa:4", "lsq:4", "int:4", "int:2", "int:8:tensor")
+    ),
     *({"weight": name} for name in ("int:4:asymmetric", "int:7:asymmetric", "int:4:stochastic")),
     {"weight": "binary:stochastic"},
     *({"act": name} for name in ACTIVATIONS if name not in ("float", "bipolar")),
     *({"act": name, "pad_mode": "lowest"} for name in ("bipolar:2", "bipolar:3", "bipolar:4", "lsq:2")),
     {"act": "bipolar:2", "pad_mode": "lowest", "weight": "twn", "after": "rprelu"},
+    *({"act": name} for name in ("xnor:learned", "lsq:1", "pact:1", "dorefa:1", "hwgq:1")),
+    {"act": "dorefa:1", "weight": "abc"},
+    {"act": "lsq:1", "weight": "twn", "after": "rprelu"},
     *({"act": name} for name in ("lsq:3", "lsq:4", "lsq:8", "pact:4", "dorefa:3", "hwgq:4", "int8:unsigned")),
     {"weight": "bitnet", "act": "int8"},
     {"weight": "bitnet158", "act": "int8"},

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edgebnn.errors import UsageError  # noqa: E402
+from edgebnn.train.layers import Conv2d  # noqa: E402
 from edgebnn.train.quantizers import (  # noqa: E402
     ACTIVATIONS,
     WEIGHTS,
@@ -91,6 +92,42 @@ def test_two_bases_make_four_levels() -> None:
     assert real.flatten().tolist() == pytest.approx([1.5, 0.3, -0.3, -1.5])
 
 
+def test_dual_binary_weights_follow_their_formula() -> None:
+    quantizer = weight_quantizer("dbllm", 1)
+    w = torch.tensor([[0.4, 0.6, 1.4, 1.6, -0.4, -0.6]], requires_grad=True)
+    with torch.no_grad():
+        quantizer.up.fill_(2.0)
+        quantizer.down.fill_(1.0)
+    real = quantizer.eval()(w)
+    assert real.tolist() == [[0.0, 1.0, 1.0, 2.0, 0.0, -1.0]]
+    (real * torch.tensor([[1.0, 10.0, 100.0, 1000.0, 1e4, 1e5]])).sum().backward()
+    assert float(quantizer.up.grad) == 1110.0 and float(quantizer.down.grad) == -100110.0
+    assert w.grad.tolist() == [[1.0, 10.0, 100.0, 1000.0, 1e4, 1e5]]
+    first = weight_quantizer("dbllm", 1).train()
+    first(torch.tensor([[1.0, -3.0]]))
+    assert float(first.up.detach()) == 4.0 and float(first.down.detach()) == 2.0
+
+
+def test_more_bits_of_dorefa_and_lsq_lower_to_s8() -> None:
+    w = torch.tensor([[0.0, 1.0, -1.0, 0.5]])
+    quantizer = weight_quantizer("dorefa:3", 1)
+    codes, scale = quantizer.codes(w)
+    # tanh(0.5) / tanh(1) = 0.6068: 7 * 0.8034 = 5.62, code 2 * 6 - 7.
+    assert (
+        quantizer.kind == "s8"
+        and codes.tolist() == [[1, 7, -7, 5]]
+        and scale.tolist() == pytest.approx([1 / 7])
+    )
+    lsq = weight_quantizer("lsq:3", 1).train()
+    lsq(w)
+    step = 2 * 0.625 / 3**0.5
+    assert lsq.kind == "s8" and float(lsq.step.detach()) == pytest.approx(step)
+    assert lsq.codes(4 * w)[0].tolist() == [[0, 3, -3, 3]] and lsq.codes(w)[0].tolist() == [[0, 1, -1, 1]]
+    for name in ("dorefa:8", "lsq:9", "lsq:1"):
+        with pytest.raises(UsageError, match="bits must be"):
+            weight_quantizer(name, 1)
+
+
 def test_int8_weights_follow_their_formula() -> None:
     codes, scale = weight_quantizer("int8", 2).codes(torch.tensor([[127.0, -63.5], [1.0, 0.25]]))
     assert codes.tolist() == [[127, -63], [127, 32]]
@@ -139,7 +176,7 @@ def test_activations_lie_on_the_device_grid(name: str) -> None:
     quantizer.eval()
     y = quantizer(x)
     if quantizer.dtype == "b1":
-        assert set(y.unique().tolist()) == {-1.0, 1.0}
+        assert torch.equal(y, torch.where(x >= 0, 1.0, -1.0) * quantizer.scale())
         return
     bits = int(quantizer.dtype[1:])
     low, high = (-128, 127) if quantizer.dtype == "s8" else (0, 2**bits - 1)
@@ -149,6 +186,34 @@ def test_activations_lie_on_the_device_grid(name: str) -> None:
     expected = (expected.clamp(low, high) - centre) * scale
     torch.testing.assert_close(y.double(), expected, rtol=1e-6, atol=1e-12)
     assert len(y.unique()) > 2
+
+
+@pytest.mark.parametrize("name", ["lsq:1", "pact:1", "dorefa:1", "hwgq:1"])
+def test_one_unsigned_bit_is_zero_or_a_step(name: str) -> None:
+    quantizer = activation_quantizer(name).train()
+    assert quantizer.dtype == "b1" and quantizer.unipolar
+    x = torch.randn(4, 50, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    quantizer(x).sum().backward()
+    step = quantizer.eval().scale()
+    edge = step / 2 * torch.tensor([0.999999, 1.0, -3.0, 9.0])
+    assert quantizer(edge).tolist() == pytest.approx([0.0, float(step), 0.0, float(step)])
+    assert torch.equal(x.grad != 0, (x.detach() >= 0) & (x.detach() <= step)) or name == "lsq:1"
+    with pytest.raises(UsageError, match=r"padding with \+1"):
+        Conv2d(4, 4, (3, 3), act=name, pad_mode="one")
+
+
+def test_scaled_sign_follows_its_formula() -> None:
+    static, learned = activation_quantizer("xnor").train(), activation_quantizer("xnor:learned").train()
+    batches = [torch.tensor([1.0, -3.0]), torch.tensor([0.0, -8.0])]
+    for batch in batches:
+        static(batch)
+        learned(batch)
+    assert float(static.scale()) == pytest.approx(0.99 * 2 + 0.01 * 4) and float(learned.scale()) == 2.0
+    x = torch.tensor([0.5, -0.5, 2.0], requires_grad=True)
+    y = learned(x)
+    assert y.tolist() == [2.0, -2.0, 2.0]
+    (y * torch.tensor([1.0, 10.0, 100.0])).sum().backward()
+    assert x.grad.tolist() == [2.0, 20.0, 0.0] and float(learned.beta.grad) == 91.0
 
 
 def test_lsq_learns_its_step() -> None:

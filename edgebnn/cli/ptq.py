@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--weights",
     default="int8",
     show_default=True,
-    help="int8, int8:tensor, binary or ternary (of the blocks).",
+    help="int8, int8:tensor, int4, pot (powers of two), binary or ternary (of the blocks).",
 )
 @click.option("--solver", default="gptq", show_default=True, help="Of low-bit weights: grid, admm or gptq.")
 @click.option(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from edgebnn.train.layers_around import (
     Shift,
     float64,
 )
-from edgebnn.train.quantizers import activation_quantizer, weight_quantizer
+from edgebnn.train.quantizers import ActivationQuantizer, activation_quantizer, weight_quantizer
 
 __all__ = [
     "Affine",
@@ -142,7 +143,7 @@ class Conv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_c)) if bias else None
         self.weight_quantizer = weight_quantizer(weight, out_c)
         self.act = activation_quantizer(act) if act else None
-        if pad_mode == "one" and (self.act is None or self.act.dtype != "b1"):
+        if pad_mode == "one" and (self.act is None or self.act.dtype != "b1" or self.act.unipolar):
             raise UsageError("padding with +1 needs a b1 input", hint="use act='sign' or pad_mode='zero'")
         if pad_mode == "lowest" and (self.act is None or self.act.dtype not in ("u2", "u3", "u4")):
             raise UsageError(
@@ -201,21 +202,24 @@ class Conv2d(nn.Module):
         if self.act is not None:
             x = self.act.export_ir(b, x)
         bases = self.weight_quantizer.bases(self.weight)
-        return [
-            b.conv(
+        outputs = []
+        for i, base in enumerate(bases):
+            name = self.name if len(bases) == 1 else f"{self.name}.base{i}"
+            codes, bias = _for_signs(base.codes, base.scale, self.act)
+            y = b.conv(
                 x,
-                np.ascontiguousarray(base.codes.transpose(0, 2, 3, 1)),
+                np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
                 base.scale,
                 base.kind,
                 stride=self.stride,
                 pads=self.pads,
-                pad_mode=self.pad_mode,
+                pad_mode=self.pad_mode if bias is None else "one",
                 dilation=self.dilation,
                 groups=self.groups,
-                name=self.name if len(bases) == 1 else f"{self.name}.base{i}",
+                name=name,
             )
-            for i, base in enumerate(bases)
-        ]
+            outputs.append(y if bias is None else b.affine(y, 1.0, bias, name=f"{name}.ones"))
+        return outputs
 
     def unit(self, input_scale: Tensor | float) -> Tensor:
         """What one step of the integer accumulator is worth, per output channel [out_c]."""
@@ -254,7 +258,9 @@ class Linear(nn.Module):
         if self.act is not None:
             x = self.act.export_ir(b, x)
         codes, scale = self.weight_quantizer.codes(self.weight)
+        codes, ones = _for_signs(codes, scale, self.act)
         x = b.dense(x, codes, scale, self.weight_quantizer.kind, name=self.name)
+        x = x if ones is None else b.affine(x, 1.0, ones, name=f"{self.name}.ones")
         return x if self.bias is None else _export_bias(b, x, self.bias, self.name)
 
     def unit(self, input_scale: Tensor | float) -> Tensor:
@@ -266,6 +272,18 @@ def _unit(layer: Conv2d | Linear, input_scale: Tensor | float) -> Tensor:
     with torch.no_grad():
         _, scale = layer.weight_quantizer.quantize(layer.weight)
         return scale.reshape(-1).expand(layer.weight.shape[0]) * input_scale
+
+
+def _for_signs(
+    codes: npt.NDArray[np.int8], scale: npt.NDArray[np.float64], act: ActivationQuantizer | None
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64] | None]:
+    """Codes, and what is to be added to each output, for inputs that are deployed as signs t of the values step / 2 *
+    (1 - t): w (1 - t) is sum(w) - w t. Other inputs: ``codes`` and None.
+    """
+    if act is None or not act.unipolar:
+        return codes, None
+    total = codes.reshape(codes.shape[0], -1).sum(1, dtype=np.int64)
+    return -codes, float(act.scale()) / 2 * scale * total
 
 
 def _export_bias(b: Any, x: Any, bias: Tensor, name: str) -> Any:

@@ -23,7 +23,14 @@ from edgebnn.train.quantizers.activations import Int8Activation
 from edgebnn.train.recipes import carry_over
 
 #: weights -> the quantiser whose codes and scale are those of the solved weights
-QUANTIZERS = {"int8": "int8", "int8:tensor": "int:8:tensor", "binary": "xnor", "ternary": "twn"}
+QUANTIZERS = {
+    "int8": "int8",
+    "int8:tensor": "int:8:tensor",
+    "int4": "int:4",
+    "pot": "pot",
+    "binary": "xnor",
+    "ternary": "twn",
+}
 
 
 @dataclass(frozen=True)

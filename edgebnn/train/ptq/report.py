@@ -13,12 +13,12 @@ from edgebnn.train.loop import predict
 from edgebnn.train.network import Network
 from edgebnn.train.ptq.apply import Settings, quantize_network
 from edgebnn.train.ptq.calibrate import METHODS, Range
-from edgebnn.train.ptq.weights import SOLVERS
+from edgebnn.train.ptq.weights import LEVELS, SOLVERS
 
-#: what a comparison runs: every calibration for INT8, every solver for low-bit weights
+#: what a comparison runs: every calibration for INT8, other grids, every solver for low-bit weights
 ALL = (
     *(Settings("int8", calibration=method) for method in METHODS),
-    Settings("int8:tensor"),
+    *(Settings(weights) for weights in ("int8:tensor", "int4", "pot")),
     *(Settings(weights, solver) for weights in ("ternary", "binary") for solver in SOLVERS),
     *(Settings(weights, "gptq", drop=0.5) for weights in ("ternary", "binary")),
 )
@@ -36,7 +36,7 @@ class Row:
     def method(self) -> str:
         """In words: ``int8, calibration kl`` or ``binary by gptq``."""
         s = self.settings
-        if s.weights.startswith("int8"):
+        if s.weights not in LEVELS:
             return f"{s.weights.replace(':', ' per ')}, calibration {s.calibration}"
         return f"{s.weights} by {s.solver}" + (f", drop {s.drop:g}" if s.drop else "")
 

@@ -16,6 +16,7 @@ from edgebnn.train.quantizers.activations_sign import (
     ApproxSign,
     Dsq,
     Ede,
+    ScaledSign,
     Sign,
     Ste,
     StochasticSign,
@@ -24,7 +25,7 @@ from edgebnn.train.quantizers.activations_sign import (
 from edgebnn.train.quantizers.activations_unsigned import DoReFaActivation, Hwgq, Lsq, Pact
 from edgebnn.train.quantizers.base import ActivationQuantizer, WeightQuantizer
 from edgebnn.train.quantizers.weights import FloatWeights, IntWeights, PowerOfTwo
-from edgebnn.train.quantizers.weights_bases import Abc, Salient, Ttq
+from edgebnn.train.quantizers.weights_bases import Abc, DualBinary, Salient, Ttq
 from edgebnn.train.quantizers.weights_binary import Binary, BitNet, IrNet, LearnedScale, Xnor
 from edgebnn.train.quantizers.weights_planes import BitNet158, DoReFa, LsqWeights, Twn
 
@@ -51,6 +52,8 @@ WEIGHTS: dict[str, type[WeightQuantizer]] = {
     "bitnet158": BitNet158,
     "ttq": Ttq,
     "abc": Abc,
+    "horq": Abc,
+    "dbllm": DualBinary,
     "billm": Salient,
     "dorefa": DoReFa,
     "lsq": LsqWeights,
@@ -65,6 +68,7 @@ ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {
     "ste": Ste,
     "approx": ApproxSign,
     "swish": SwishSign,
+    "xnor": ScaledSign,
     "ede": Ede,
     "dsq": Dsq,
     "stochastic": StochasticSign,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgebnn.train.quantizers.base import ActivationQuantizer, sign, tanh_sign
 
@@ -40,6 +40,42 @@ class Ste(Sign):
 
     def __init__(self) -> None:
         super().__init__(float("inf"))
+
+
+class ScaledSign(Sign):
+    """beta sign(x), one beta for the tensor: ``xnor`` the mean of abs(x), averaged over batches (a static input
+    scale: no batch or place has its own), ``xnor:learned`` a parameter that starts there. Clipped straight-through
+    where abs(x) <= 1. It folds into the epilogue of the layer.
+
+    Source: Rastegari et al., "XNOR-Net" (2016); learned: Bulat, Tzimiropoulos, "XNOR-Net++" (2019).
+    """
+
+    decay = 0.99
+
+    def __init__(self, rule: str = "static") -> None:
+        super().__init__()
+        if rule not in ("static", "learned"):
+            raise ValueError("expected static or learned")
+        self.learned = rule == "learned"
+        self.beta: Tensor
+        if self.learned:
+            self.beta = nn.Parameter(torch.ones(()))
+        else:
+            self.register_buffer("beta", torch.ones(()))
+        self.ready: Tensor
+        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+
+    def scale(self) -> Tensor:
+        return self.beta.detach().abs().clamp_min(1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and not (self.learned and self.ready):
+            with torch.no_grad():
+                mean = x.abs().mean()
+                self.beta.copy_(mean if not self.ready else self.decay * self.beta + (1 - self.decay) * mean)
+                self.ready.fill_(True)
+        beta = self.beta.abs().clamp_min(1e-6) if self.learned else self.scale()
+        return sign(x, self.clip) * beta
 
 
 class _ApproxSign(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Activation quantisers that lower to unsigned k bits (u2..u4; 8 bits: s8 with zero point -128)."""
+"""Activation quantisers that lower to unsigned k bits (u2..u4; 8 bits: s8 with zero point -128; 1 bit: b1)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class UnsignedQuantizer(ActivationQuantizer):
     def __init__(self, bits: int | str = 2) -> None:
         super().__init__()
         self.bits = int(bits)
-        if self.bits not in (2, 3, 4, 8):
-            raise ValueError("bits must be 2, 3, 4 or 8; for 1 bit use sign")
+        if self.bits not in (1, 2, 3, 4, 8):
+            raise ValueError("bits must be 1, 2, 3, 4 or 8")
         self.levels = 2**self.bits - 1
-        self.dtype = "s8" if self.bits == 8 else f"u{self.bits}"
+        self.unipolar = self.bits == 1
+        self.dtype = {1: "b1", 8: "s8"}.get(self.bits, f"u{self.bits}")
         self.zero_point = -128 if self.bits == 8 else 0
 
 
@@ -93,7 +94,7 @@ class Hwgq(UnsignedQuantizer):
     Source: Cai et al., "Deep Learning with Low Precision by Half-wave Gaussian Quantization" (2017).
     """
 
-    STEPS: ClassVar[dict[int, float]] = {2: 0.6508, 3: 0.3534, 4: 0.1933, 8: 0.01665}
+    STEPS: ClassVar[dict[int, float]] = {1: 1.2240, 2: 0.6508, 3: 0.3534, 4: 0.1933, 8: 0.01665}
 
     def scale(self) -> Tensor:
         return torch.tensor(self.STEPS[self.bits])

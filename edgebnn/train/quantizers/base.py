@@ -195,12 +195,14 @@ class ActivationQuantizer(nn.Module):
     """Base of the activation quantisers: real values in, values on the device's grid out.
 
     ``dtype`` is the device's element type: "b1", "u2", "u3", "u4", "s8" or "float" (not deployable).
-    real = scale * (q - zero_point), or, ``bipolar``, scale * (q - (2^k - 1) / 2).
+    real = scale * (q - zero_point), or, ``bipolar``, scale * (q - (2^k - 1) / 2). ``unipolar``: one bit of the values
+    0 and scale; deployed as b1 signs t with real = scale / 2 * (1 - t), so that padding with +1 is padding with 0.
     """
 
     dtype = "float"
     zero_point = 0
     bipolar = False
+    unipolar = False
     name = ""
     progress = 0.0  # how much of training is done, 0..1; the training loop sets it
 
@@ -215,6 +217,11 @@ class ActivationQuantizer(nn.Module):
             raise ModelError(
                 f"{name}: activations are float", hint="train with a quantised activation, such as lsq:2"
             )
+        if self.unipolar:
+            # -x + scale / 2, a little less: half a step rounds up, and the sign of 0 is +1.
+            half = float(self.scale()) / 2
+            x = b.affine(x, -1.0, half * (1 - 1e-6), name=f"{name}.flip")
+            return b.quant(x, "b1", half, name=name)
         return b.quant(
             x, self.dtype, float(self.scale()), zero_point=self.zero_point, name=name, bipolar=self.bipolar
         )

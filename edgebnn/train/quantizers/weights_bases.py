@@ -90,8 +90,45 @@ class Ttq(MultiBase):
         ]
 
 
+class DualBinary(MultiBase):
+    """Two {0, 1} planes with a learned scale each, per output channel: a b1 - c b2, four levels -c, 0, a - c, a.
+
+    b1 = 1 where w > (a - c) / 2, then b2 = 1 where w - a b1 < -c / 2: the nearest level. a starts at 2 mean|w|, c at
+    mean|w|; both get the gradients of their weights, latent weights theirs unchanged. ``dbllm``.
+    Source: Chen et al., "DB-LLM: Accurate Dual-Binarization for Efficient LLMs" (2024).
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__(out_channels)
+        self.up = nn.Parameter(torch.full((out_channels,), 2.0))
+        self.down = nn.Parameter(torch.ones(out_channels))
+        self.ready: Tensor
+        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+
+    def _planes(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """b1, b2, a and c; the scales positive and shaped to multiply ``w``."""
+        up, down = (like_channels(p.abs().clamp_min(1e-8), w) for p in (self.up, self.down))
+        first = (w > (up - down) / 2).to(w.dtype)
+        second = (w - up * first < -down / 2).to(w.dtype)
+        return first, second, up, down
+
+    def forward(self, w: Tensor) -> Tensor:
+        if self.training and not self.ready:
+            with torch.no_grad():
+                size = per_channel(w).abs().mean(1).clamp_min(1e-6)
+                self.up.copy_(2 * size)
+                self.down.copy_(size)
+                self.ready.fill_(True)
+        first, second, up, down = self._planes(w.detach())
+        return _with_gradient(w, up * first - down * second)
+
+    def planes(self, w: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+        first, second, up, down = (value.detach() for value in self._planes(w))
+        return [("ternary", first, up.flatten()), ("ternary", -second, down.flatten())]
+
+
 class Abc(MultiBase):
-    """``abc:M`` (default 2): M binary bases, each the sign of what the ones before left, alpha_i =
+    """``abc:M``, also ``horq:M`` (default 2): M binary bases, each the sign of what the ones before left, alpha_i =
     mean|residual| per output channel; straight-through. With two bases these are the four levels {-a, -b,
     +b, +a}.
 

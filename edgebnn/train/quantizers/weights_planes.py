@@ -63,7 +63,7 @@ class BitNet158(WeightQuantizer):
 class DoReFa(WeightQuantizer):
     """``dorefa:K``: 2 q(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1, q a K-bit grid on [0, 1]; straight-through.
 
-    K = 1 is mean|w| sign(w), K = 2 has the levels -1, -1/3, 1/3, 1: two bipolar planes.
+    K = 1 is mean|w| sign(w), K = 2 has the levels -1, -1/3, 1/3, 1: two bipolar planes. K = 3..7 lower to s8.
     Source: Zhou et al., "DoReFa-Net" (2016).
     """
 
@@ -71,10 +71,10 @@ class DoReFa(WeightQuantizer):
 
     def __init__(self, out_channels: int, bits: int | str = 2) -> None:
         super().__init__(out_channels)
-        if int(bits) not in (1, 2):
-            raise ValueError("bits must be 1 or 2")
-        self.bits = int(bits)
-        self.kind = "binary" if self.bits == 1 else "two_plane"
+        self.bits, self.top = int(bits), 2 ** int(bits) - 1
+        if not 1 <= self.bits <= 7:
+            raise ValueError("bits must be 1..7")
+        self.kind = {1: "binary", 2: "two_plane"}.get(self.bits, "s8")
 
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
         if self.bits == 1:
@@ -83,23 +83,28 @@ class DoReFa(WeightQuantizer):
             return straight_through(w / scale, codes), like_channels(scale.expand(w.shape[0]), w)
         t = torch.tanh(w)
         half = t / (2 * t.detach().abs().amax().clamp_min(1e-8)) + 0.5
-        codes = 2 * round_half_up(3 * half).clamp(0, 3) - 3
-        return codes, like_channels(w.new_full((w.shape[0],), 1.0 / 3.0), w)
+        codes = 2 * round_half_up(self.top * half).clamp(0, self.top) - self.top
+        return codes, like_channels(w.new_full((w.shape[0],), 1.0 / self.top), w)
 
 
 class LsqWeights(WeightQuantizer):
-    """Learned step size, 2 bits, per output channel: levels step * {-1.5, -0.5, 0.5, 1.5}, symmetric so
-    that they are two bipolar planes. ``lsq``.
+    """Learned step size per output channel. ``lsq``: 2 bits, levels step * {-1.5, -0.5, 0.5, 1.5}, symmetric so
+    that they are two bipolar planes. ``lsq:K``, K = 3..8: step * round(w / step), within 2^(K-1) - 1 steps, s8.
 
-    The step starts at mean|w|; its gradient is scaled by 1 / sqrt(3 n), n the weights of a channel.
-    Source: Esser et al., "Learned Step Size Quantization" (2020), on the grid of Bhalgat et al., "LSQ+"
-    (2020).
+    The step starts at mean|w|, 2 mean|w| / sqrt(2^(K-1) - 1) for K > 2; its gradient is scaled by 1 / sqrt(n q), n
+    the weights of a channel, q = 3 or 2^(K-1) - 1.
+    Source: Esser et al., "Learned Step Size Quantization" (2020), on the grid of Bhalgat et al., "LSQ+" (2020).
     """
 
     kind = "two_plane"
 
-    def __init__(self, out_channels: int) -> None:
+    def __init__(self, out_channels: int, bits: int | str = 2) -> None:
         super().__init__(out_channels)
+        self.bits = int(bits)
+        if not 2 <= self.bits <= 8:
+            raise ValueError("bits must be 2..8")
+        self.kind = "two_plane" if self.bits == 2 else "s8"
+        self.levels = 3 if self.bits == 2 else 2 ** (self.bits - 1) - 1
         self.step = nn.Parameter(torch.ones(out_channels))
         self.ready: Tensor
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
@@ -107,10 +112,13 @@ class LsqWeights(WeightQuantizer):
     def quantize(self, w: Tensor) -> tuple[Tensor, Tensor]:
         if self.training and not self.ready:
             with torch.no_grad():
-                self.step.copy_(per_channel(w).abs().mean(1).clamp_min(1e-6))
+                start = 1.0 if self.bits == 2 else 2.0 * self.levels**-0.5
+                self.step.copy_((start * per_channel(w).abs().mean(1)).clamp_min(1e-6))
                 self.ready.fill_(True)
-        step = scale_gradient(self.step.abs().clamp_min(1e-6), (3.0 * w[0].numel()) ** -0.5)
+        step = scale_gradient(self.step.abs().clamp_min(1e-6), (float(self.levels) * w[0].numel()) ** -0.5)
         step = like_channels(step, w)
+        if self.bits > 2:
+            return round_half_up((w / step).clamp(-self.levels, self.levels)), step
         # On the grid of odd numbers, in half steps: -3, -1, 1, 3.
         codes = 2 * round_half_up((w / step + 1.5).clamp(0, 3)) - 3
         return codes, step / 2
