@@ -106,6 +106,38 @@ def test_streams_of_several_blocks(symbol: str, source: str, shape: tuple[int, i
         assert (what := run(call, 0xA5)) is None, f"{what}: {call.label}"
 
 
+#: (h, w, in_c), kernel, stride, pads of maps wide enough for kept rows
+LONG_ROWS = (
+    ((20, 61, 3), (7, 7), (2, 2), (3, 3, 3, 3)),
+    ((5, 27, 5), (3, 3), (1, 1), (0, 2, 1, 1)),
+    ((9, 100, 1), (2, 3), (3, 4), (0, 0, 0, 0)),
+    ((2, 24, 2), (1, 9), (1, 1), (0, 0, 4, 4)),
+    ((4, 6, 2), (3, 3), (1, 1), (1, 1, 22, 1)),
+)
+
+
+@pytest.mark.parametrize("symbol", [s for s in TABLE if s.startswith("ebnn_conv2d_s8_wide__")])
+@pytest.mark.parametrize("shape", LONG_ROWS, ids=lambda s: "x".join(map(str, s[0])))
+def test_s8_maps_of_long_rows(symbol: str, shape: tuple[tuple[int, ...], ...]) -> None:
+    rng = np.random.default_rng(sum(shape[0]))
+    (h, w, in_c), kernel, stride, pads = shape
+    attrs = {
+        **{"kernel": kernel, "stride": stride, "pads": pads, "dilation": (1, 1)},
+        "weights": rng.integers(-127, 128, (18, *kernel, in_c)).astype(np.int8),
+        "bias": rng.integers(-999, 999, 18).astype(np.int32),
+        "multiplier": rng.integers(1 << 30, (1 << 31) - 1, 18).astype(np.int32),
+        "shift": np.full(18, -7, np.int8),
+        **{"act_min": -128, "act_max": 120},
+    }
+    out = TensorType((1, 1, 1), "s8", 0.5, -3)
+    graph = layers._one("conv2d", [TensorType((h, w, in_c), "s8", 0.5, 11)], out, attrs)
+    assert graph.tensors["out"].shape[1] >= 24
+    for choice in proposals(graph, symbol):
+        call = cases.call(graph, choice, kernels()[symbol].struct, rng, cases.describe(graph, choice))
+        for fill in (0, 0xA5):
+            assert (what := run(call, fill)) is None, f"{what}: {call.label}"
+
+
 @pytest.mark.parametrize(
     "symbol", [s for s in TABLE if s.endswith((*ISAS, *DOT_LANES)) and "layout" not in s]
 )

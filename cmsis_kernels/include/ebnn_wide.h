@@ -90,7 +90,8 @@ typedef struct {
 
 /* s8 convolution and dense, numerics of ebnn_conv_s8_params_t with multipliers of at least 0. A lane is an
  * output channel; `step` products go to a lane at a time: 2 of 16 bits, or 4 of 8 bits with activations taken
- * as x + 128. Channels are filled up to whole pairs of lanes, products with zeros to whole steps. */
+ * as x + 128. Channels are filled up to whole pairs of lanes, the products of
+ * a kernel row with zeros to whole steps. */
 typedef struct {
     ebnn_conv_dims_t dims;
     const int8_t *weights;     /* [pairs][row / step][2][lanes][step], s16 where step is 2 */
@@ -100,7 +101,7 @@ typedef struct {
     int32_t input_offset;      /* -zero_point of the input */
     int32_t output_offset;     /* zero_point of the output */
     int32_t act_min, act_max;
-    uint32_t row;       /* products of an output, rounded up to `step` */
+    uint32_t row;       /* products of an output, each kernel row's filled up to whole steps */
     uint8_t out_layout; /* EBNN_NHWC or EBNN_CHW */
     uint8_t lanes, step;
 } ebnn_conv_s8_wide_params_t;

@@ -32,7 +32,7 @@ ISAS = {
 
 
 def wide_cost(params: Params, isa: _Isa) -> float:
-    """Estimated cycles: planes added and counted, classes combined, planes filled, outputs."""
+    """Estimated cycles: planes added and counted, classes combined, planes laid and filled, outputs."""
     d = params["dims"]
     pixels = d["out_h"] * d["out_w"]
     blocks = -(-pixels // isa.lane.pixels)
@@ -41,6 +41,9 @@ def wide_cost(params: Params, isa: _Isa) -> float:
     combine = 14.0 * float((params["widths"].astype(int) + 2).sum())
     fill = 1.5 * elements * params["in_bits"] * max(1, isa.lane.bytes // 32)
     cost = blocks * (isa.add * (adds + combine) + fill)
+    if d["stride_h"] * d["stride_w"] > 1 or d["out_w"] != d["in_w"]:  # grids are made row by row
+        rows = min(d["in_h"], d["out_h"] * min(d["stride_h"], d["kernel_h"]))
+        cost += 25.0 * d["in_c"] * params["in_bits"] * d["kernel_w"] * rows * -(-d["out_w"] // 32)
     if params.get("threshold") is not None:
         return cost + blocks * isa.add * d["out_c"] * params["threshold_bits"]
     return cost + isa.epilogue * d["out_c"] * blocks * isa.lane.pixels

@@ -30,8 +30,10 @@ ISAS = {"avx2": _Isa(8, 2, 0.6), "avx512": _Isa(16, 2, 0.6), "avx512_icl": _Isa(
 def pack_conv(c: Context, layout: str, isa: _Isa) -> Params:
     """Fields of ebnn_conv_s8_wide_params_t."""
     plain = dict(conv_s8_params(c, layout))
-    weights = plain["weights"].reshape(plain["weights"].shape[0], -1).astype(np.int64)
-    row = -(-weights.shape[1] // isa.step) * isa.step
+    codes = plain["weights"].astype(np.int64)
+    taps = codes.reshape(*codes.shape[:2], -1)  # out_c, kernel row, values
+    weights = np.pad(taps, ((0, 0), (0, 0), (0, -taps.shape[2] % isa.step))).reshape(taps.shape[0], -1)
+    row = weights.shape[1]
     channels = -(-weights.shape[0] // (2 * isa.lanes)) * 2 * isa.lanes
     wide = np.zeros((channels, row), np.int64)
     wide[: weights.shape[0], : weights.shape[1]] = weights
@@ -54,6 +56,22 @@ def pack_conv(c: Context, layout: str, isa: _Isa) -> Params:
     }
 
 
+def by_rows(d: Params) -> bool:
+    """Whether the kernel keeps rows of the image (wide_conv_s8.h); else it gathers pixels."""
+    plain = d["dilation_h"] == 1 and d["dilation_w"] == 1 and d["kernel_h"] * d["kernel_w"] > 1
+    return bool(plain and d["kernel_h"] <= 16 and d["out_w"] >= 24)
+
+
+def conv_scratch(params: Params, isa: _Isa) -> int:
+    """The convolutions' *_get_buffer_size."""
+    d = params["dims"]
+    values = PIXELS * params["row"]
+    if by_rows(d):
+        reach = (d["out_w"] - 1) * d["stride_w"] + d["kernel_w"]
+        values = d["kernel_h"] * (reach * d["in_c"] + isa.step)
+    return int(4 // isa.step * values)
+
+
 def _conv(c: Context, name: str) -> list[Choice] | str:
     if (c.op.attrs["multiplier"] < 0).any():
         return "takes multipliers of at least 0"
@@ -63,7 +81,8 @@ def _conv(c: Context, name: str) -> list[Choice] | str:
         params = pack_conv(c, layout, isa)
         pairs = params["bias"].size // (2 * isa.lanes)
         cost = out.pixels * pairs * (2 * isa.cycles * params["row"] / isa.step + 20.0)
-        cost += (0.2 * params["row"] + 20.0) * out.pixels
+        if not by_rows(params["dims"]):
+            cost += (0.2 * params["row"] + 20.0) * out.pixels
         if layout == "chw":
             cost += 3.0 * out.elements
         choices.append(
@@ -74,7 +93,7 @@ def _conv(c: Context, name: str) -> list[Choice] | str:
                 cost,
                 lambda params=params: params,  # type: ignore[misc]
                 params_bytes(params),
-                (4 // isa.step) * PIXELS * params["row"],
+                conv_scratch(params, isa),
                 parts=max(out.pixels, -(-out.channels // (2 * isa.lanes))),
             )
         )
