@@ -11,6 +11,7 @@ C_TREE := $(shell find cmsis_kernels) $(wildcard edgebnn/host/*.py)
 
 DEMO_TOOLS := arm-none-eabi-gcc qemu-system-arm
 TEST_TOOLS := $(DEMO_TOOLS) qemu-arm qemu-aarch64 aarch64-linux-gnu-gcc arm-linux-gnueabihf-gcc clang
+BENCH_TOOLS := aarch64-linux-gnu-gcc llvm-mca
 LINT_TOOLS := clang-format cppcheck
 
 # The rules share one virtual environment.
@@ -73,8 +74,11 @@ bench-cortex-m: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@scripts/setup-system.sh $(DEMO_TOOLS)
 	@PATH="$(BIN):$$PATH" $(PY) -m benchmarks.cortex_m $(ARGS)
 
+# LITERT and LARQ: Python interpreters of environments that have these peers.
 bench-x86: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
-	@$(PY) -m edgebnn bench -o benchmarks/x86 $(ARGS)
+	@scripts/setup-system.sh $(BENCH_TOOLS)
+	@PATH="$(BIN):$$PATH" $(PY) -m benchmarks.x86 $(if $(LITERT),--litert-python $(LITERT)) \
+	    $(if $(LARQ),--larq-python $(LARQ)) $(ARGS)
 
 # Resumable: run it again after an interruption. ARGS="--refresh-costs" measures what is trained anew.
 results-kws: $(VENV)/.stamp-dev $(VENV)/.stamp-ext

@@ -10,6 +10,7 @@ package_of() {
         qemu-aarch64 | qemu-arm) echo qemu-user ;;
         aarch64-linux-gnu-gcc) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
         arm-linux-gnueabihf-gcc) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
+        llvm-mca) echo llvm ;;
         *) echo "$1" ;;
     esac
 }

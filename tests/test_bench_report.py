@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from edgebnn.bench import layers, measure, networks, page, report, session
+from edgebnn.bench import layers, measure, networks, optional, page, report, session
 from edgebnn.bench.measure import KERNEL, MEMORY, OURS, Timing
 from edgebnn.bench.required import LITERT, RATIOS, required
 from edgebnn.cli.bench import bench
@@ -168,3 +169,34 @@ def test_threads_are_those_of_ours_and_the_peers(monkeypatch: pytest.MonkeyPatch
     assert set(entry["peers"]) == {"oneDNN fp32"} and "kernel_us" not in entry
     assert document["clock"] == "wall clock" and "2 threads" in page.markdown(document)
     assert document["required"] == []
+
+
+def test_the_make_target_adds_predictions(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.x86 import __main__ as target
+
+    def measured(self: session.Session) -> dict[str, Any]:
+        made = report.document([], self.isas, {}, self.settings)
+        return {**made, "required": []}
+
+    monkeypatch.setattr(session.Session, "run", measured)
+    monkeypatch.setattr(optional, "find", lambda options: ([], ["a peer"]))
+    monkeypatch.setattr(cpu, "supports", lambda isa: True)
+    words = ["--passes", "2", "-o", str(tmp_path), "--larq-python", sys.executable]
+    monkeypatch.setattr(target.predictions, "lacking", lambda: ["llvm-mca"])
+    assert target.main(words) == 0
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["missing"] == ["NEON by llvm-mca: llvm-mca not installed"] and not document["required"]
+    assert document["command"] == 'make bench-x86 ARGS="--passes 2"' and document["rounds"] == 9
+
+    loop = target.predictions.LOOPS[0]
+    found = target.predictions.Prediction(loop, "gcc", 90, 0, (50.0, 60.0, 170.0, 171.0))
+    monkeypatch.setattr(target.predictions, "lacking", list)
+    monkeypatch.setattr(target.predictions, "predict", lambda names: [found])
+    assert target.main(words) == 0
+    figures = json.loads((tmp_path / "results.json").read_text())["required"]
+    assert [(f["required"], f["aim"], f["verdict"]) for f in figures] == [
+        (56, 70, "MISSED"),
+        (170, 200, "met"),
+    ]
+    assert "MISSED" in (tmp_path / "results.md").read_text()
+    assert target.main(["--isa", "sse"]) == 2

@@ -77,8 +77,6 @@ def _torch(layer: Layer, int8: bool, threads: int) -> tuple[Run, dict[str, Any]]
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    if layer.streaming:
-        raise ValueError("measured with weights in the cache only")
     about = {"versions": {"PyTorch": torch.__version__}, "isa": torch.backends.cpu.get_cpu_capability()}
     k = layer.kernel
     if layer.dense:
@@ -114,7 +112,7 @@ def load(name: str, layer: Layer, threads: int = 1) -> tuple[Run, dict[str, Any]
         return _torch(layer, name.endswith("int8"), threads)
     if name == "memory":
         return _memory(layer)
-    return _kernel(layer) if name.endswith("kernel") and not layer.streaming else _edgebnn(layer, threads)
+    return _kernel(layer) if name.endswith("kernel") else _edgebnn(layer, threads)
 
 
 def load_network(name: str, request: dict[str, Any]) -> tuple[Run, dict[str, Any]]:

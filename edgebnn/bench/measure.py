@@ -74,6 +74,8 @@ def time_layer(
 ) -> dict[str, Timing]:
     """Timings of one layer by contender name."""
     asked = [p for p in processes if p.contender.needs in f"{layer.name} {layer.precision()}"]
+    if layer.streaming:  # against the memory: peers are measured with weights in the cache
+        asked = [p for p in asked if p.contender.name in (OURS, MEMORY)]
 
     def request(contender: Contender) -> dict[str, Any]:
         return {"layer": {**dataclasses.asdict(layer), **contender.variant}, "threads": threads}

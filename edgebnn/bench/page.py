@@ -31,12 +31,12 @@ def markdown(report: Mapping[str, Any]) -> str:
         passes="one pass" if passes == 1 else f"each of {passes} passes over everything",
     )
     levels = ", ".join(f"{isa} (kernels of {level})" for isa, level in report["levels"].items())
-    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    versions = [f"{name} {version}" for name, version in report["versions"].items()]
     threads = "one thread" if report["threads"] == 1 else f"{report['threads']} threads, ours and the peers'"
     lines = [
         "# Kernels and networks on this machine beside their peers",
         "",
-        f"`{report['command']}` on {report['cpu']}, {levels}; {versions}; {threads}.",
+        f"`{report['command']}` on {report['cpu']}, {levels}; " + "; ".join([*versions, threads]) + ".",
         "",
         method,
     ]
