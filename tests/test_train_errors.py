@@ -76,6 +76,7 @@ def test_classes_that_do_not_match_the_checkpoint(fails, tmp_path: Path, speech:
         (("--layer", "blocks.0.*=weight=tnn"), "unknown weight quantiser 'tnn'", "did you mean 'twn'?"),
         (("--recipe", "robost"), "unknown recipe 'robost'", "did you mean 'robust'?"),
         (("--recipe", "stochastic", "--weight", "twn"), "neither weights 'twn'", "int:K"),
+        (("--schedule", "cosin"), "unknown schedule 'cosin'", "did you mean 'cosine'?"),
         (("--resume",), "digits.run.pt: no such file, nothing to resume", "start without --resume"),
         (("--resume", "--recipe", "two-stage"), "nothing to resume", "start without --resume"),
     ],
@@ -150,3 +151,17 @@ def test_a_budget_that_nothing_meets(tmp_path: Path, capsys: pytest.CaptureFixtu
         main([*common, "--flash", "9000", "--json"])
     assert stop.value.code == 0
     assert json.loads(capsys.readouterr().out)["best"]["flash"] <= 9000
+
+
+def test_the_guide_lists_every_name() -> None:
+    from edgebnn.train.ptq.calibrate import METHODS
+    from edgebnn.train.ptq.weights import SOLVERS
+    from edgebnn.train.quantizers import ACTIVATIONS, WEIGHTS
+    from edgebnn.train.recipes import RECIPES
+    from edgebnn.train.schedules import SCHEDULES
+
+    text = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
+    for names, part in ((WEIGHTS, "Weights"), (ACTIVATIONS, "Activations"), (RECIPES, "Recipes and options")):
+        section = text.partition(f"## {part}\n")[2].partition("\n## ")[0]
+        assert [n for n in names if f"`{n}`" not in section and f"`{n}:" not in section] == [], part
+    assert [n for n in (*METHODS, *SOLVERS, *SCHEDULES) if n not in text] == []

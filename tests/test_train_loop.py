@@ -4,6 +4,7 @@ agreement.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -22,7 +23,8 @@ from edgebnn.errors import ModelError, UsageError  # noqa: E402
 from edgebnn.frontend import MfccConfig, from_dict  # noqa: E402
 from edgebnn.train.checkpoint import Checkpoint, save  # noqa: E402
 from edgebnn.train.kws import LABELS, LabelledFeatures, load_kws  # noqa: E402
-from edgebnn.train.loop import TrainConfig, Trainer, distillation_loss, one_cycle, predict  # noqa: E402
+from edgebnn.train.loop import TrainConfig, Trainer, distillation_loss, predict  # noqa: E402
+from edgebnn.train.schedules import SCHEDULES, one_cycle  # noqa: E402
 from edgebnn.train.session import fit, run_file  # noqa: E402
 
 SMALL = {"name": "kws1d", "channels": 8, "blocks": 2, "kernel": 3}
@@ -207,6 +209,30 @@ def test_learning_rate_follows_pytorchs_one_cycle() -> None:
         optimizer.step()
         if step < 199:
             schedule.step()
+
+
+def test_schedules_with_a_warm_up() -> None:
+    for name, middle in (("cosine", 0.5), ("linear", 0.5)):
+        rates = [SCHEDULES[name](step, 110, 1.0, 10) for step in range(110)]
+        assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+        assert rates[10] == 1.0 and rates[60] == pytest.approx(middle) and 0 < rates[-1] < 0.011
+        assert all(a > b for a, b in itertools.pairwise(rates[10:]))
+    quarter = [SCHEDULES[name](35, 110, 1.0, 10) for name in ("cosine", "linear")]
+    assert quarter == pytest.approx([0.5 + 0.5**1.5, 0.75])
+    with pytest.raises(UsageError, match="unknown schedule 'cosin'") as caught:
+        TrainConfig(schedule="cosin")
+    assert caught.value.hint == "did you mean 'cosine'?"
+    rates, trainer = (
+        [],
+        Trainer(
+            small_network(),
+            synthetic(64, 12),
+            TrainConfig(epochs=4, batch_size=32, lr=1.0, schedule="linear", distill=0.0),
+        ),
+    )
+    trainer.run(on_step=lambda step, steps: rates.append(trainer.optimizer.param_groups[0]["lr"]))
+    # Eight steps: the warm-up takes two, a quarter.
+    assert rates == pytest.approx([0.5, 1.0, *(1 - i / 6 for i in range(6))])
 
 
 def test_distillation_loss() -> None:

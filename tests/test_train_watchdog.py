@@ -55,6 +55,11 @@ def test_warnings_name_the_layer() -> None:
     )
     assert [line.split(":")[0] for line in lines] == ["layer a", "layer b", "layer c"]
     assert "explode" in lines[0] and "vanish" in lines[1] and "50 %" in lines[2]
+    lines = warnings(
+        {"d": {**calm, "dead": 0.5, "saturated": 0.1}, "e": {**calm, "dead": 0.1, "saturated": 0.6}}
+    )
+    assert [line.split(":")[0] for line in lines] == ["layer d", "layer e"]
+    assert "50 % of its input channels have one code" in lines[0] and "60 %" in lines[1]
 
 
 def test_dead_and_saturated_channels() -> None:
@@ -87,3 +92,5 @@ def test_log_has_a_line_an_epoch(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert lines[0]["layers"]["blocks.0.conv"]["gradient"] > 0
+    assert {"gradient", "flips", "dead", "saturated"} == set(lines[1]["layers"]["blocks.1.conv"])
+    assert {"gradient", "flips"} == set(lines[1]["layers"]["stem"])

@@ -34,6 +34,8 @@ class Common:
     gradient_scaling: float
     batch_size: int
     lr: float
+    schedule: str
+    warmup: int
     seed: int
     threads: int | None
     device: str
@@ -65,7 +67,8 @@ class Common:
 
     def hyperparameters(self) -> dict[str, Any]:
         """Arguments of ``TrainConfig``."""
-        names = ("epochs", "batch_size", "lr", "seed", "noise", "adversarial", "gradient_scaling")
+        names = ["epochs", "batch_size", "lr", "seed", "noise", "adversarial", "gradient_scaling"]
+        names += ["schedule", "warmup"]
         return {name: getattr(self, name) for name in names}
 
 
@@ -114,6 +117,20 @@ def common_options(epochs: int, batch_size: int) -> Callable[[F], F]:
         ),
         click.option("--batch-size", type=click.IntRange(2), default=batch_size, show_default=True),
         click.option("--lr", type=POSITIVE, default=5e-3, show_default=True, help="Peak."),
+        click.option(
+            "--schedule",
+            default="one-cycle",
+            show_default=True,
+            metavar="NAME",
+            help="Of the learning rate: one-cycle; cosine or linear to 0 after the warm-up.",
+        ),
+        click.option(
+            "--warmup",
+            type=click.IntRange(0),
+            default=5,
+            show_default=True,
+            help="Epochs of cosine and linear.",
+        ),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--threads", type=click.IntRange(1), help="CPU threads; default: PyTorch's."),
         click.option(

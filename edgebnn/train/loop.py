@@ -1,4 +1,4 @@
-"""The training loop: one-cycle Adam, distillation, time shifts, checkpoints from which it resumes exactly.
+"""The training loop: Adam, distillation, time shifts, checkpoints from which it resumes exactly.
 
 The random states are part of ``Trainer.state``; the learning rate is a
 function of the step. So a run that was killed and resumed gives the same weights as one that was not
@@ -7,7 +7,6 @@ function of the step. So a run that was killed and resumed gives the same weight
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgebnn.errors import ModelError, UsageError
+from edgebnn.errors import ModelError, UsageError, did_you_mean
 from edgebnn.train import devices, distributed
 from edgebnn.train.extras import Features, attacked, similarity_loss
 from edgebnn.train.gradient_scaling import GradientScaling
@@ -26,6 +25,7 @@ from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.layers import Conv2d, Linear
 from edgebnn.train.network import Network
 from edgebnn.train.quantizers import ActivationQuantizer, WeightQuantizer
+from edgebnn.train.schedules import SCHEDULES
 from edgebnn.train.teachers import TargetCache, fingerprint, target
 from edgebnn.train.watchdog import Watchdog, first_not_finite
 
@@ -42,7 +42,9 @@ class TrainConfig:
     standard deviation of Gaussian noise added to the inputs, in steps of their int8 grid; ``adversarial``
     the largest change, in such steps, of inputs that are moved to where the loss is higher; ``features`` the
     weight of the teachers' feature loss (``edgebnn.train.extras``); ``gradient_scaling`` the factor of
-    element-wise gradient scaling (``edgebnn.train.gradient_scaling``), 0 for none.
+    element-wise gradient scaling (``edgebnn.train.gradient_scaling``), 0 for none. ``schedule``: of
+    ``edgebnn.train.schedules``; ``warmup`` in epochs, for those that have one; at most
+    a quarter of all.
     """
 
     epochs: int = 60
@@ -62,8 +64,14 @@ class TrainConfig:
     adversarial: float = 0.0
     features: float = 0.0
     gradient_scaling: float = 0.0
+    schedule: str = "one-cycle"
+    warmup: int = 5
 
     def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise UsageError(
+                f"unknown schedule {self.schedule!r}", hint=did_you_mean(self.schedule, SCHEDULES)
+            )
         ok = (
             self.epochs > 0
             and self.batch_size > 1
@@ -81,6 +89,7 @@ class TrainConfig:
             and self.adversarial >= 0
             and self.features >= 0
             and self.gradient_scaling >= 0
+            and self.warmup >= 0
         )
         if not ok:
             raise UsageError(f"training parameters out of range: {self}")
@@ -104,23 +113,6 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
                 f"cannot resume: {key} was {before.get(key)!r}, is now {value!r}",
                 hint="resume with the same options, or start again without --resume",
             )
-
-
-def one_cycle(step: int, total: int, peak: float) -> float:
-    """Learning rate of ``step``: cosine from peak / 25 up to ``peak`` in 30 % of ``total``, then down to
-    peak / 250000.
-
-    Source: Smith, Topin, "Super-Convergence" (2018); the defaults of PyTorch's OneCycleLR.
-    """
-    start, end = peak / 25, peak / 25e4
-    turn = max(0.3 * total - 1, 1.0)
-
-    def cosine(a: float, b: float, t: float) -> float:
-        return b + (a - b) * (1 + math.cos(math.pi * t)) / 2
-
-    if step <= turn:
-        return cosine(start, peak, step / turn)
-    return cosine(peak, end, min(1.0, (step - turn) / max(total - 1 - turn, 1.0)))
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -226,6 +218,10 @@ class Trainer:
     def _learns_from(self) -> dict[str, Any]:
         return {"clips": len(self.y), "teachers": [fingerprint(teacher) for teacher in self.teachers]}
 
+    def sample(self) -> Tensor:
+        """Real inputs of the first 64 validation clips, on the network's device."""
+        return self.network.dequantize(self.val_x[:64].to(self.device))
+
     def run(
         self,
         on_step: Callable[[int, int], None] | None = None,
@@ -259,6 +255,7 @@ class Trainer:
     def _epoch(self, on_step: Callable[[int, int], None] | None) -> float:
         self.network.train()
         total = self.config.epochs * self.steps_per_epoch
+        rate, warmup = SCHEDULES[self.config.schedule], self.config.warmup * self.steps_per_epoch
         losses = 0.0
         if self.cache is not None:
             size = self.config.batch_size // distributed.processes()
@@ -267,7 +264,7 @@ class Trainer:
             x, y = (part.to(self.device) for part in batch)
             step = self.epoch * self.steps_per_epoch + i
             for group in self.optimizer.param_groups:
-                group["lr"] = one_cycle(step, total, self.config.lr)
+                group["lr"] = rate(step, total, self.config.lr, min(warmup, total // 4))
             set_progress(self.network, step / total)
             loss = self._loss(i, x, y)
             if not torch.isfinite(loss):

@@ -15,7 +15,7 @@ from edgebnn.train.checkpoint import Checkpoint, read, save
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.loop import TrainConfig, Trainer, check_unchanged
 from edgebnn.train.network import Network
-from edgebnn.train.watchdog import warnings
+from edgebnn.train.watchdog import channel_health, warnings
 
 
 class Observer(Protocol):
@@ -56,8 +56,9 @@ def fit(
 
     After each epoch ``run_file(out)`` holds the whole state; it is removed at the end. With ``resume``
     the run goes on from there. Raises UsageError when there is nothing to resume or the run had other
-    options. ``log`` gets one JSON line an epoch: metrics, and for each layer its mean gradient norm and
-    share of sign flips. ``teacher_cache`` as of ``Trainer``.
+    options. ``log`` gets one JSON line an epoch: metrics, and for each layer its mean gradient norm,
+    share of sign flips, and shares of dead and saturated input channels on some validation clips.
+    ``teacher_cache`` as of ``Trainer``.
     """
     run = run_file(out)
     trainer = Trainer(network, features, config, teachers, teacher_cache)
@@ -77,6 +78,8 @@ def fit(
         checkpoint.metrics, checkpoint.training = dict(metrics), trainer.state()
         save(run, checkpoint)
         layers = trainer.watchdog.report()
+        for path, health in channel_health(network, trainer.sample()).items():
+            layers[path].update(health)
         if log is not None:
             _append(log, {**metrics, "layers": layers})
         if observer:

@@ -14,6 +14,7 @@ from edgebnn.train.layers import Conv2d, Linear
 
 GRADIENT_HIGH, GRADIENT_LOW = 100.0, 1e-7
 FLIPS_HIGH = 0.3
+DEAD_HIGH, SATURATED_HIGH = 0.25, 0.5
 
 
 def _layers(network: nn.Module) -> Iterator[tuple[str, Conv2d | Linear]]:
@@ -56,7 +57,9 @@ class Watchdog:
 
 
 def warnings(report: dict[str, dict[str, float]]) -> list[str]:
-    """One line for each layer whose gradients explode or vanish, or whose signs do not settle."""
+    """One line for each layer whose gradients explode or vanish, whose signs do not settle, or many of whose input
+    channels are dead or saturated.
+    """
     lines = []
     for path, values in report.items():
         gradient, flips = values["gradient"], values["flips"]
@@ -69,6 +72,17 @@ def warnings(report: dict[str, dict[str, float]]) -> list[str]:
         if flips > FLIPS_HIGH:
             lines.append(
                 f"layer {path}: {100 * flips:.0f} % of the signs changed in an epoch; lower the learning rate"
+            )
+        dead, saturated = values.get("dead", 0.0), values.get("saturated", 0.0)
+        if dead > DEAD_HIGH:
+            lines.append(
+                f"layer {path}: {100 * dead:.0f} % of its input channels have one code everywhere; use fewer channels,"
+                " or a lower learning rate"
+            )
+        if saturated > SATURATED_HIGH:
+            lines.append(
+                f"layer {path}: {100 * saturated:.0f} % of its input channels are nearly always at the lowest or"
+                " highest code; use more activation bits, or a learned step"
             )
     return lines
 
