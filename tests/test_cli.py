@@ -150,6 +150,31 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     assert "missing: qemu-aarch64, for" in text and "sudo apt-get install qemu-user" in text
 
 
+def test_doctor_looks_for_the_peers_of_bench(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    answer = '{"versions": {"Larq Compute Engine": "0.16.0"}, "isa": "any"}'
+    python.write_text(f"#!/bin/sh\nread request\necho '{answer}'\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("EDGEBNN_LITERT_PYTHON", str(tmp_path / "none"))
+    assert call("doctor", "--larq-python", python, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    litert, larq = report["peers"]
+    assert larq["name"] == "Larq Compute Engine" and larq["version"] == "0.16.0"
+    assert larq["python"] == str(python) and "get" not in larq
+    assert litert["name"] == "LiteRT/XNNPACK int8" and "none: no such program" in litert["error"]
+    missing = {entry["name"]: entry["get"] for entry in report["missing"]}
+    assert "ai-edge-litert" in missing["LiteRT/XNNPACK int8"]
+    monkeypatch.delenv("EDGEBNN_LITERT_PYTHON")
+    python.write_text("#!/bin/sh\necho no module >&2\nexit 1\n")
+    assert call("doctor", "--larq-python", python) == 0
+    text = capsys.readouterr().out
+    assert (
+        "missing: Larq Compute Engine, for bench" in text and "--larq-python or EDGEBNN_LARQ_PYTHON" in text
+    )
+
+
 def test_eval_json(
     tiny_graph: ir.Graph, tiny_ebnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

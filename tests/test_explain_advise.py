@@ -73,6 +73,12 @@ def test_explain_takes_float_networks_and_ebnn_files(tmp_path: Path) -> None:
     result = CliRunner().invoke(explain_command, [str(tmp_path / "m.ebnn"), "--json"], catch_exceptions=False)
     layers = {layer["name"]: layer for layer in json.loads(result.stdout)["layers"]}
     assert layers["blocks.1.conv"]["precision"] == "binary, 2-bit inputs"
+    path = checkpoint(tmp_path / "b.pt", {**ARCH, "layers": {}, "act": "bipolar:2", "pad_mode": "lowest"})
+    save_graph(lower(load_model(path)), tmp_path / "b.ebnn")
+    for file in (path, tmp_path / "b.ebnn"):
+        named = {layer.name: layer.precision for layer in explain(file, "cortex-m4", 0).layers}
+        assert named["blocks.1.conv"] == "binary, bipolar 2-bit inputs"
+        assert named["blocks.0.conv"] == "binary, bipolar 2-bit inputs"
     network = models.build({"name": "dscnn", "channels": 8, "blocks": 1})
     save(tmp_path / "f.pt", Checkpoint(network, [str(i) for i in range(12)]))
     result = explain(tmp_path / "f.pt", "cortex-m4")

@@ -56,24 +56,41 @@ def interpreter(peer: Peer, option: str | None) -> str:
     return found
 
 
+@dataclass(frozen=True)
+class Found:
+    """A peer for the interpreter that ``contender`` names: its versions, or why it cannot be measured (``error``)."""
+
+    peer: Peer
+    contender: Contender
+    versions: Mapping[str, str]
+    error: str | None = None
+
+
+def probe(peer: Peer, option: str | None = None) -> Found:
+    """Imports the peer once to see that it is there. Raises UsageError as ``interpreter``."""
+    contender = Contender(peer.name, peer.program, python=interpreter(peer, option))
+    process = Process(contender)
+    try:
+        return Found(peer, contender, process.ask({"hello": True}, PROBE_LIMIT).get("versions", {}))
+    except ProcessError as error:
+        where = "here" if contender.python == sys.executable else f"for {contender.python}"
+        return Found(peer, contender, {}, f"{error} {where}")
+    finally:
+        process.close()
+
+
+def get(peer: Peer) -> str:
+    """How to have the peer measured."""
+    return f"install {peer.package}, or name its interpreter by {peer.option} or {peer.variable}"
+
+
 def find(
     options: Mapping[str, str | None], peers: Sequence[Peer] = PEERS
 ) -> tuple[list[Contender], list[str]]:
-    """(contenders, missing peers with the reason). ``options``: interpreter by program, None: not given. Each peer is
-    imported once to see that it is there. Raises UsageError as ``interpreter``."""
-    chosen = [Contender(p.name, p.program, python=interpreter(p, options.get(p.program))) for p in peers]
-    found, missing = [], []
-    for peer, contender in zip(peers, chosen, strict=True):
-        process = Process(contender)
-        try:
-            process.ask({"hello": True}, PROBE_LIMIT)
-            found.append(contender)
-        except ProcessError as error:
-            where = "here" if contender.python == sys.executable else f"for {contender.python}"
-            missing.append(
-                f"{peer.name}: {error} {where}; install {peer.package}, or name its interpreter by {peer.option} or "
-                f"{peer.variable}"
-            )
-        finally:
-            process.close()
-    return found, missing
+    """(contenders, missing peers with the reason). ``options``: interpreter by program, None: not given. Raises
+    UsageError as ``interpreter``, before any is probed."""
+    for peer in peers:
+        interpreter(peer, options.get(peer.program))
+    probed = [probe(peer, options.get(peer.program)) for peer in peers]
+    missing = [f"{f.peer.name}: {f.error}; {get(f.peer)}" for f in probed if f.error]
+    return [f.contender for f in probed if not f.error], missing

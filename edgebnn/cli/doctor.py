@@ -84,6 +84,23 @@ def _package(name: str) -> dict[str, Any]:
         return {"name": name, "version": None, "for": purpose, "get": f"pip install 'edgebnn[{extra}]'"}
 
 
+def _peer(program: str, python: str | None) -> dict[str, Any]:
+    """A peer of bench, in this environment or for the interpreter that is given."""
+    from edgebnn.bench import optional
+    from edgebnn.errors import UsageError
+
+    peer = next(p for p in optional.PEERS if p.program == program)
+    entry: dict[str, Any] = {"name": peer.name, "for": "bench", "python": None, "version": None}
+    try:
+        found = optional.probe(peer, python)
+    except UsageError as error:
+        return {**entry, "error": str(error), "get": error.hint}
+    entry["python"] = found.contender.python
+    if found.error:
+        return {**entry, "error": found.error, "get": optional.get(peer)}
+    return {**entry, "version": " ".join(found.versions.values())}
+
+
 def _isa() -> dict[str, Any]:
     """The instruction sets of kernels.def that this processor has, and the one that is used first."""
     from edgebnn import targets
@@ -132,8 +149,10 @@ def _data() -> dict[str, Any]:
     return {"name": "EDGEBNN_DATA", "folder": folder, "exists": there, **get}
 
 
-def examine() -> dict[str, Any]:
-    """The whole report as JSON values. "missing" lists what has a "get"."""
+def examine(pythons: dict[str, str | None] | None = None) -> dict[str, Any]:
+    """The whole report as JSON values. "missing" lists what has a "get". ``pythons``: interpreters of bench's peers by
+    the peer's name in options."""
+    from edgebnn.bench.optional import PEERS
     from edgebnn.bench.report import cpu_name
     from edgebnn.targets import cpu
 
@@ -157,6 +176,7 @@ def examine() -> dict[str, Any]:
         "compilers": [_tool(tool) for tool in COMPILERS],
         "emulators": [_tool(tool) for tool in EMULATORS],
         "packages": packages,
+        "peers": [_peer(peer.program, (pythons or {}).get(peer.program)) for peer in PEERS],
         "ports": _ports(),
         "data": _data(),
     }
@@ -165,6 +185,7 @@ def examine() -> dict[str, Any]:
         *report["compilers"],
         *report["emulators"],
         *packages,
+        *report["peers"],
         {"for": "data sets", **report["data"]},
     ]
     report["missing"] = [{key: e[key] for key in ("name", "for", "get")} for e in entries if "get" in e]
@@ -172,13 +193,16 @@ def examine() -> dict[str, Any]:
 
 
 @click.command(epilog="Example: edgebnn doctor --json")
+@click.option("--litert-python", metavar="PROGRAM", help="Python that has LiteRT [as for bench].")
+@click.option("--larq-python", metavar="PROGRAM", help="Python that has Larq Compute Engine [as for bench].")
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor(litert_python: str | None, larq_python: str | None, as_json: bool) -> None:
     """Show what this machine has for edgebnn: instruction sets, compilers, emulators, ports, packages.
 
-    Says what is missing, what it would be for and how to get it. Nothing listed is needed by every command.
+    Peers of bench are looked for in this environment, or in those of the interpreters given. Says what is missing,
+    what it would be for and how to get it. Nothing listed is needed by every command.
     """
-    report = examine()
+    report = examine({"litert": litert_python, "larq": larq_python})
     if as_json:
         emit_json(report)
         return
@@ -201,7 +225,7 @@ def _found(report: dict[str, Any]) -> Table:
     from rich.table import Table
 
     table = Table("found", "version", "for", box=None, pad_edge=False)
-    for entry in (*report["compilers"], *report["emulators"], *report["packages"]):
+    for entry in (*report["compilers"], *report["emulators"], *report["packages"], *report["peers"]):
         if "get" not in entry:
             version = re.search(r"\d+(\.\d+)+[\w.-]*", entry["version"] or "")
             table.add_row(entry["name"], version[0] if version else "-", entry["for"])

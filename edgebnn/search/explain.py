@@ -87,14 +87,19 @@ def explain(path: Path, target: str, changes: int = 3) -> Explanation:
     return _planned(plan_of(lower(load_model(path)), target), trained, network.arch, changes)
 
 
+def _inputs(dtype: str, bipolar: bool) -> str:
+    """A layer's inputs in words; bipolar codes are odd multiples of half a step."""
+    return f"{'bipolar ' if bipolar else ''}{_ACT[dtype]} inputs"
+
+
 def _trained(network: models.Network) -> Iterator[tuple[str, Layer]]:
     """Precision and reason of each layer with weights, from the network's description."""
     layers = [(path, m) for path, m in network.named_modules() if hasattr(m, "weight_quantizer")]
     arch = network.arch
     for i, (path, module) in enumerate(layers):
         kind = _KIND[module.weight_quantizer.kind]
-        act = module.act.dtype if module.act is not None else None
-        precision = kind if act is None else f"{kind}, {_ACT[act]} inputs"
+        act = module.act
+        precision = kind if act is None else f"{kind}, {_inputs(act.dtype, act.bipolar)}"
         if kind == "INT8" and module.weight_quantizer.kind == "s8":
             bits = getattr(module.weight_quantizer, "bits", 8)
             precision = precision if bits == 8 else precision.replace("INT8", f"INT{bits}, stored as INT8")
@@ -117,9 +122,9 @@ def _planned(
     layers = []
     for step, cost in zip(planned.steps, cycles, strict=True):
         known = trained.get(step.op.name)
-        source = planned.graph.tensors[step.op.inputs[0]].dtype
+        source = planned.graph.tensors[step.op.inputs[0]]
         kind = weight_dtype(step)
-        precision = f"{_KIND[kind]}, {_ACT[source]} inputs" if kind else "no weights"
+        precision = f"{_KIND[kind]}, {_inputs(source.dtype, source.bipolar)}" if kind else "no weights"
         layers.append(
             Layer(
                 step.op.name,
