@@ -37,13 +37,17 @@ _MODEL_HEADER = """#include "probe.h"
 #define EBNN_MODEL_INPUT_SIZE PROBE_INPUT_SIZE
 """
 
-# Two layers whose result is easy to know: 16 bytes inverted, and the first 12 of them with some bits flipped.
+# Two layers whose result is easy to know: 16 bytes inverted (and, as a second output, the first 8 as they are), and
+# the first 12 of them with some bits flipped.
 _PROBE = """#include "probe.h"
 
 static ebnn_status_t ebnn_invert(const void *params, const ebnn_io_t *io) {
     const uint32_t n = *(const uint32_t *)params;
     for (uint32_t i = 0; i < n; i++) {
         ((uint8_t *)io->out)[i] = (uint8_t)~((const uint8_t *)io->in[0])[i];
+    }
+    for (uint32_t i = 0; i < 8u; i++) {
+        ((uint8_t *)io->out2)[i] = ((const uint8_t *)io->in[0])[i];
     }
     return EBNN_OK;
 }
@@ -63,7 +67,7 @@ static ebnn_status_t ebnn_mix(const void *params, const ebnn_io_t *io) {
 
 static const uint32_t sizes[2] = {16, 12};
 static const ebnn_op_t ops[2] = {
-    {.kernel = ebnn_invert, .params = &sizes[0], .in = {0, EBNN_NONE}, .out = 16, .out2 = EBNN_NONE,
+    {.kernel = ebnn_invert, .params = &sizes[0], .in = {0, EBNN_NONE}, .out = 16, .out2 = 32,
      .scratch = EBNN_NONE},
     {.kernel = ebnn_mix, .params = &sizes[1], .in = {16, EBNN_NONE}, .out = 0, .out2 = EBNN_NONE,
      .scratch = EBNN_NONE},
@@ -72,7 +76,8 @@ static const ebnn_op_t ops[2] = {
     {.offset = place, .size = bytes, .h = rows, .w = 1, .c = channels, .dtype = EBNN_S8, \\
      .layout = EBNN_NHWC, .zero_point = -128, .scale_q31 = 1 << 30, .scale_exp = -7}
 static const ebnn_op_info_t info[2] = {
-    {.name = "first layer", .op = "invert", .kernel = "ebnn_invert", .macs = 16, .out = TENSOR(16, 16, 4, 4)},
+    {.name = "first layer", .op = "invert", .kernel = "ebnn_invert", .macs = 16, .out = TENSOR(16, 16, 4, 4),
+     .out2 = TENSOR(32, 8, 1, 8)},
     {.name = "mix", .op = "mix,[up]", .kernel = "ebnn_mix", .macs = 12, .out = TENSOR(0, 12, 1, 12)},
 };
 static const char *const labels[3] = {"yes", "no", "left,[%]"};
@@ -128,9 +133,15 @@ def write_ladder(folder: Path, iterations: list[int]) -> Path:
 
 
 def probe_layers(data: bytes) -> list[bytes]:
-    """The outputs of the layers of the model of write_probe()."""
+    """The first outputs of the layers of the model of write_probe()."""
     inverted = bytes(255 - value for value in data)
     return [inverted, bytes(value ^ 0x55 for value in inverted[:OUTPUTS])]
+
+
+def probe_tensors(data: bytes) -> list[bytes]:
+    """The outputs of those layers, second outputs too."""
+    first, mixed = probe_layers(data)
+    return [first, data[:8], mixed]
 
 
 def probe_results(data: bytes) -> tuple[float, ...]:

@@ -26,7 +26,13 @@ KERNELS = tuple(
     k.symbol
     for k in kernels().values()
     if k.isa in ("portable", "cortex_m4")
-    and k.struct in ("ebnn_bconv_lanes_params_t", "ebnn_bconv_bits_params_t", "ebnn_bdense_bits_params_t")
+    and k.struct
+    in (
+        "ebnn_bconv_lanes_params_t",
+        "ebnn_bconv_bits_params_t",
+        "ebnn_bdense_bits_params_t",
+        "ebnn_bdense_sums_params_t",
+    )
 )
 
 

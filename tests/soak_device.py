@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from device_line import Line, Noise
-from device_support import INPUT_BYTES, build_host, probe_layers, probe_results, write_probe
+from device_support import INPUT_BYTES, build_host, probe_layers, probe_results, probe_tensors, write_probe
 
 from edgebnn.device.client import Device
 from edgebnn.errors import DeviceError
@@ -35,7 +35,7 @@ def exchange(device: Device, rng: random.Random) -> None:
             data = bytes([rng.randrange(100)]) + rng.randbytes(INPUT_BYTES - 1)
             device.load(data)
         elif what == 1:
-            assert [tensor.data for tensor in device.dump_all()] == probe_layers(data)
+            assert [tensor.data for tensor in device.dump_all()] == probe_tensors(data)
         elif what == 2:
             assert len(device.infer(rng.randint(1, 3), 1).results) == len(probe_results(data))
         elif what == 3:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from device_line import Line, Noise
-from device_support import INPUT_BYTES, build_host, probe_layers, probe_results, write_probe
+from device_support import INPUT_BYTES, build_host, probe_layers, probe_results, probe_tensors, write_probe
 
 from edgebnn.cli.profile import profile as profile_command
 from edgebnn.device.client import Device
@@ -51,7 +51,9 @@ def test_a_good_line(program: Path, pty: bool) -> None:
         device.load(DATA)
         assert device.infer(2, 1).results == probe_results(DATA)
         assert device.results() == probe_results(DATA)
-        assert [tensor.data for tensor in device.dump_all()] == probe_layers(DATA)
+        assert [tensor.data for tensor in device.dump_all()] == probe_tensors(DATA)
+        assert [tensor.name for tensor in device.dump_layer(0)] == ["first_layer", "first_layer:2"]
+        assert device.dump(0).data == probe_layers(DATA)[0]
         seen: list[int] = []
         counts = device.layers(3, lambda part: seen.append(len(part.totals)))
         assert seen[0] == 1
@@ -98,7 +100,7 @@ def test_a_little_noise_is_repaired(program: Path, direction: str) -> None:
             Device(line.url, timeout=0.5, run_timeout=0.5) as device,
         ):
             device.load(DATA)
-            assert [tensor.data for tensor in device.dump_all()] == probe_layers(DATA)
+            assert [tensor.data for tensor in device.dump_all()] == probe_tensors(DATA)
             assert device.info().outputs == 12
             assert len(device.layers(4).totals) == 4
             assert device.crc() == device.crc()

@@ -1,4 +1,4 @@
-"""The planner's cycles of the bit-plane convolutions against the estimate from their instructions."""
+"""The planner's cycles of the bit-plane convolutions and dense layers against the estimate from their instructions."""
 
 from __future__ import annotations
 
@@ -46,3 +46,24 @@ def test_cycles_are_near_the_estimate(
     for variant, cycles in found.items():
         assert cycles is not None
         assert costs[variant] == pytest.approx(cycles.nominal, rel=0.1), variant
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "dtype", "kind"),
+    [
+        (64, 12, "b1", "binary"),
+        (576, 64, "b1", "ternary"),
+        (256, 10, "u2", "binary"),
+        (128, 128, "u4", "two_plane"),
+    ],
+)
+def test_dense_cycles_are_near_the_estimate(inputs: int, outputs: int, dtype: str, kind: str) -> None:
+    graph = low_bit((1, 1, inputs), outputs, (1, 1), dtype, kind, "s8")(np.random.default_rng(7))
+    kernels = ("ebnn_bdense_sums__cortex_m4", "ebnn_bconv2d__portable")
+    costs = {c.kernel: c.cost for c in choices(graph, graph.ops[0], "cortex-m4") if c.kernel in kernels}
+    found = {m.kernel: m.cycles for m in measure(graph, "cortex-m4") if m.kernel in kernels}
+    assert costs.keys() == found.keys() == set(kernels)
+    for kernel, cycles in found.items():
+        assert cycles is not None
+        assert costs[kernel] == pytest.approx(cycles.nominal, rel=0.12), kernel
+    assert costs[kernels[0]] < costs[kernels[1]]

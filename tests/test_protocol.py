@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from device_support import INPUT_BYTES, ROOT, build_host, probe_layers, probe_results, write_probe
+from device_support import INPUT_BYTES, ROOT, build_host, probe_results, probe_tensors, write_probe
 
 BOOT = ["m-timestamp-mode-performance", "m-lap-us-1700", "m-init-done", "m-ready"]
 DATA = bytes(range(3, 3 + INPUT_BYTES))
@@ -228,9 +228,12 @@ def test_layers(session: Session) -> None:
 
 
 def test_dump(session: Session) -> None:
-    first, second = probe_layers(DATA)
+    first, other, second = probe_tensors(DATA)
     block = [
-        ["m-tensor-[first_layer,s8,nhwc,4,1,4,16]", f"m-data-[{first.hex()}]"],
+        [
+            *("m-tensor-[first_layer,s8,nhwc,4,1,4,16]", f"m-data-[{first.hex()}]"),
+            *("m-tensor-[first_layer:2,s8,nhwc,1,1,8,8]", f"m-data-[{other.hex()}]"),
+        ],
         ["m-tensor-[mix,s8,nhwc,1,1,12,12]", f"m-data-[{second.hex()}]"],
     ]
     output = ["m-tensor-[output,s8,nhwc,1,1,12,12]", f"m-data-[{second.hex()}]"]

@@ -108,6 +108,7 @@ typedef struct {
     const char *kernel; /* kernel symbol */
     uint32_t macs;      /* multiply-accumulates of the layer, any precision */
     ebnn_tensor_t out;
+    ebnn_tensor_t out2; /* size 0 where the op has one output */
 } ebnn_op_info_t;
 
 typedef struct {

@@ -80,7 +80,8 @@ typedef struct {
     uint8_t out_layout; /* any layout of bits; s8: as in_layout */
 } ebnn_quantize_params_t;
 
-/* Changes the storage order: bits between NHWC, PLANES and NIBBLES, s8 between NHWC and CHW. */
+/* Changes the storage order: bits between NHWC, PLANES and NIBBLES, s8 and
+ * s32 between NHWC and CHW. */
 typedef struct {
     uint16_t h, w, c;
     uint8_t dtype;

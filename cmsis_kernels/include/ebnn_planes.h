@@ -127,7 +127,28 @@ typedef struct {
     uint8_t bits;   /* of the sums: 7, 9 or 12 */
 } ebnn_bdense_bits_params_t;
 
+/* Dense layer on channel lanes with any low-bit operands: b1 or u2..u4 EBNN_NHWC in, output as
+ * ebnn_epilogue_t says, one pixel. For every bit plane of the input and every sign plane of the weights, the
+ * rows of the inputs that are 1, or of those that are 0 where these are fewer, are summed. Sign planes:
+ * binary: one; two-plane: of s0, of s1 (w = 2 * s0 + s1); ternary: of a, of b (w = (a + b) / 2). */
+typedef struct {
+    const uint32_t *weights; /* [sign plane][ceil(outputs / 64)][K + 1][2], as in ebnn_bdense_bits_params_t */
+    const int32_t *totals;   /* [outputs] sum of the weights */
+    uint32_t tail_mask;      /* real channels of the last word of a pixel */
+    uint16_t inputs;
+    uint16_t outputs;
+    uint16_t pixels; /* of the input */
+    uint16_t words_per_pixel;
+    uint8_t in_bits;     /* 1: b1; 2..4 */
+    uint8_t weight_kind; /* as in ebnn_bconv_params_t */
+    uint8_t bits;        /* of the sums: 7, 9 or 12 */
+    ebnn_epilogue_t epilogue;
+} ebnn_bdense_sums_params_t;
+
 /* Bytes of io->scratch. */
+uint32_t ebnn_bdense_sums__cortex_m0_get_buffer_size(const void *params);
+uint32_t ebnn_bdense_sums__thumb2_get_buffer_size(const void *params);
+uint32_t ebnn_bdense_sums__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes1_b1__cortex_m4_get_buffer_size(const void *params);

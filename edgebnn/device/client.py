@@ -150,7 +150,9 @@ class Device:
             try:
                 named = False
                 while time.monotonic() < deadline:
-                    line = self._port.read_line(min(1.0, max(deadline - time.monotonic(), 0.01)))
+                    # time is left for another attempt, where this answer is damaged
+                    pause = min(1.0, self.timeout / 3)
+                    line = self._port.read_line(min(pause, max(deadline - time.monotonic(), 0.01)))
                     heard = True
                     if re.fullmatch(r"m-name-dut-\[[^\]]*\]", line):
                         named = True
@@ -389,16 +391,20 @@ class Device:
         return self._retry("layers", ask)
 
     def dump(self, layer: int | str) -> Tensor:
-        """Output of layer number ``layer``, or of the model (``"output"``), for the loaded input."""
+        """First output of layer number ``layer``, or that of the model (``"output"``), for the loaded input."""
+        return self.dump_layer(layer)[0]
 
-        def ask() -> Tensor:
-            (tensor,) = self._exactly(1, _tensors(self._checked(f"dump {layer}", self.run_timeout)))
-            return tensor
+    def dump_layer(self, layer: int | str) -> list[Tensor]:
+        """The outputs of a layer as of dump(): one, or two, the second with ``:2`` behind its name."""
+
+        def ask() -> list[Tensor]:
+            tensors = _tensors(self._checked(f"dump {layer}", self.run_timeout))
+            return self._exactly(2 if len(tensors) == 2 else 1, tensors)
 
         return self._retry(f"dump {layer}", ask)
 
     def dump_all(self) -> list[Tensor]:
-        """Outputs of all layers of one inference of the loaded input, in order."""
+        """Outputs of all layers of one inference of the loaded input, in order; of a layer as of dump_layer()."""
         return self._retry("dump all", lambda: _tensors(self._checked("dump all", self.run_timeout)))
 
     def stream(self, period_ms: int) -> Iterator[tuple[int, int | None, float | None]]:

@@ -17,8 +17,9 @@ def run_on_device(
 ) -> list[dict[str, Tensor]]:
     """Runs each input (``Info.input_bytes`` bytes as they lie in memory) and reads tensors back.
 
-    Returns, per input, the tensors by layer name in execution order, and the model's output under
-    ``"output"``; with ``layers`` False the output alone, which is quicker. ``progress`` is given the number
+    Returns, per input, the tensors by layer name in execution order (a layer's second output has ``:2`` behind
+    the name), and the model's output under ``"output"``; with ``layers`` False the output alone, which is
+    quicker. ``progress`` is given the number
     of inputs done.
     """
     results: list[dict[str, Tensor]] = []
@@ -26,7 +27,8 @@ def run_on_device(
         device.load(data)
         dumped = device.dump_all() if layers else [device.dump(OUTPUT)]
         tensors = {tensor.name: tensor for tensor in dumped}
-        tensors[OUTPUT] = dumped[-1]  # the last layer's output is the model's
+        # the last layer's output is the model's
+        tensors[OUTPUT] = [tensor for tensor in dumped if not tensor.name.endswith(":2")][-1]
         results.append(tensors)
         if progress is not None:
             progress(i + 1)

@@ -128,7 +128,8 @@ def _info(plan: Plan, step: Step) -> str:
     out = plan.graph.tensors[step.op.output]
     macs = REGISTRY[step.op.type].macs(step.op, out.shape)
     names = ", ".join(c_string(t) for t in (step.op.name, step.op.type, step.kernel))
-    return f"    {{{names}, {macs}u, {_tensor(out, plan.offsets[step.op.output])}}},"
+    tensors = [_tensor(plan.graph.tensors[name], plan.offsets[name]) for name in step.op.outputs] + ["{0}"]
+    return f"    {{{names}, {macs}u, {tensors[0]}, {tensors[1]}}},"
 
 
 def _splits(plan: Plan) -> str:

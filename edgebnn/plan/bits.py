@@ -7,11 +7,11 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
-from edgebnn.plan.geometry import DTYPE_CODES, conv_dims, epilogue
+from edgebnn.plan.geometry import DTYPE_CODES, bit_count, conv_dims, epilogue
 from edgebnn.plan.pack_bits import BITS_WIDTHS, LEAST_BITS, BitsLayer, pack_bits_conv, solve_bits_conv
-from edgebnn.plan.pack_bits_dense import pack_dense_bits
+from edgebnn.plan.pack_bits_dense import pack_dense_bits, pack_dense_sums
 from edgebnn.plan.pack_planes import Packed, Unfit
-from edgebnn.plan.types import Candidate, Choice, Context
+from edgebnn.plan.types import Candidate, Choice, Context, Params
 
 BLOCK_BUDGETS = (None, 8192, 4096)
 EITHER_WAY = (24, 96)
@@ -207,6 +207,29 @@ def _propose_dense(c: Context, kernel: str) -> list[Choice] | str:
     return [Choice(kernel, ("nhwc",), ("nhwc",), cost, lambda: packed.params, packed.flash, packed.scratch)]
 
 
+def _propose_dense_sums(c: Context, kernel: str) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    a = c.op.attrs
+    if not source.is_bits or len(c.outputs) > 1:
+        return "takes b1 and u2..u4 and has one output"
+    if a["weights"].shape[1:] != source.shape or out.pixels != 1 or any(a["pads"]):
+        return "is for dense layers"
+    packed = pack_dense_sums(a["weights"], a["weight_kind"], bit_count(source), epilogue(c))
+    if isinstance(packed, Unfit):
+        return packed.reason
+    layouts = ("nhwc",) * len(c.inputs)
+    cost = dense_sums_cost(packed.params) * SLOWER[kernel.rpartition("__")[2]]
+    return [Choice(kernel, layouts, ("nhwc",), cost, lambda: packed.params, packed.flash, packed.scratch)]
+
+
+def dense_sums_cost(p: Params) -> float:
+    """Estimated Cortex-M4 cycles of ``ebnn_bdense_sums__*``, within 10 % for inputs of which half are 1."""
+    sums = len(p["weights"]) * -(-p["outputs"] // 32)
+    lanes = 32 * p["pixels"] * p["words_per_pixel"]
+    per_bit = 270.0 + 4.0 * lanes + sums * (4.6 * p["inputs"] + 430.0)
+    return 250.0 + p["in_bits"] * per_bit + 62.0 * p["outputs"]
+
+
 def _propose_pool(c: Context) -> list[Choice] | str:
     source, out = c.inputs[0], c.outputs[0]
     if source.dtype != "b1":
@@ -235,6 +258,13 @@ def _dense_candidate(isa: str) -> Candidate:
     return Candidate(f"dense on channel lanes {isa}", ("bconv2d",), isa, propose)
 
 
+def _sums_candidate(isa: str) -> Candidate:
+    def propose(c: Context) -> list[Choice] | str:
+        return _propose_dense_sums(c, f"ebnn_bdense_sums__{isa}")
+
+    return Candidate(f"dense on channel lanes, any codes {isa}", ("bconv2d",), isa, propose)
+
+
 CANDIDATES = (
     Candidate("max pool on bit planes", ("max_pool2d",), "portable", _propose_pool),
     Candidate("bit planes mve", ("bconv2d",), "mve", _propose_mve),
@@ -243,4 +273,5 @@ CANDIDATES = (
         for isa in ("portable", "cortex_m0", "thumb2", "cortex_m4")
         for make in (_candidate, _dense_candidate)
     ),
+    *(_sums_candidate(isa) for isa in ("cortex_m0", "thumb2", "cortex_m4")),
 )

@@ -1,4 +1,4 @@
-"""Offline packing for the dense kernels of binary weights and b1 activations."""
+"""Offline packing for the dense kernels on channel lanes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebnn.plan.geometry import WEIGHT_KIND_CODES, params_bytes
 from edgebnn.plan.pack_bits import BITS_WIDTHS, bit_words, bits_threshold
 from edgebnn.plan.pack_planes import (
     Packed,
@@ -15,6 +16,47 @@ from edgebnn.plan.pack_planes import (
     Unfit,
     array_bytes,
 )
+
+
+def _rows(negative: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    """Sign bits (out_c, h, w, in_c) as rows of the inputs: [ceil(out_c / 64)][K + 1][2], K with padding bits."""
+    out_c, h, w, in_c = negative.shape
+    rows = np.zeros((h * w, -(-in_c // 32) * 32, -(-out_c // 64) * 64), bool)
+    rows[:, :in_c, :out_c] = negative.transpose(1, 2, 3, 0).reshape(-1, in_c, out_c)
+    flat = np.concatenate([rows.reshape(-1, rows.shape[2]), np.zeros((1, rows.shape[2]), bool)])
+    return np.ascontiguousarray(bit_words(flat).reshape(len(flat), -1, 2).transpose(1, 0, 2))
+
+
+def pack_dense_sums(
+    codes: npt.NDArray[np.int8], kind: str, in_bits: int, epilogue: Mapping[str, Any]
+) -> Packed | Unfit:
+    """Parameters of ``ebnn_bdense_sums__*``: weights (out_c, kh, kw, in_c) whose kernel covers the whole NHWC input
+    of ``in_bits`` bits a code."""
+    out_c, h, w, in_c = codes.shape
+    pixel_words = -(-in_c // 32)
+    words, k = h * w * pixel_words, codes[0].size
+    bits = next((b for b in BITS_WIDTHS if 2**b > k // 2), None)
+    if 256 * words + 8 > 65535 or bits is None:
+        return Unfit(f"K = {k} exceeds 16-bit offsets")
+    signs = {
+        "binary": (codes < 0,),
+        "ternary": (codes < 0, codes <= 0),  # w = (a + b) / 2, zeros are 1 - 1
+        "two_plane": (codes < 0, (codes == 1) | (codes == -3)),
+    }[kind]
+    params: Params = {
+        "weights": np.stack([_rows(s) for s in signs]),
+        "totals": codes.reshape(out_c, -1).sum(axis=1, dtype=np.int32),
+        "tail_mask": 2 ** (in_c - 32 * (pixel_words - 1)) - 1,
+        "inputs": k,
+        "outputs": out_c,
+        "pixels": h * w,
+        "words_per_pixel": pixel_words,
+        "in_bits": in_bits,
+        "weight_kind": WEIGHT_KIND_CODES[kind],
+        "bits": bits,
+        "epilogue": epilogue,
+    }
+    return Packed(params, params_bytes(params), 128 * -(-out_c // 32) + 68 * words + 4)
 
 
 def pack_dense_bits(codes: npt.NDArray[np.int8], kind: str, epilogue: Mapping[str, Any]) -> Packed | Unfit:
@@ -44,12 +86,8 @@ def pack_dense_bits(codes: npt.NDArray[np.int8], kind: str, epilogue: Mapping[st
     lanes[:, :out_c] = limits
     planes = (lanes[:, None, :] >> np.arange(bits + 1)[None, :, None]) & 1
     packed = bit_words(planes.reshape(-1, lanes.shape[1]).astype(bool)).reshape(2, bits + 1, -1)
-    rows = np.zeros((codes.shape[1] * codes.shape[2], pixel_words * 32, -(-out_c // 64) * 64), bool)
-    rows[:, :in_c, :out_c] = (codes < 0).transpose(1, 2, 3, 0).reshape(-1, in_c, out_c)
-    flat = np.concatenate([rows.reshape(32 * words, -1), np.zeros((1, rows.shape[2]), bool)])
-    weights = bit_words(flat).reshape(32 * words + 1, -1, 2).transpose(1, 0, 2)
     params: Params = {
-        "weights": np.ascontiguousarray(weights),
+        "weights": _rows(codes < 0),
         "limits": np.ascontiguousarray(packed.transpose(0, 2, 1)),
         "tail_mask": 2 ** (in_c - 32 * (pixel_words - 1)) - 1,
         "words": words,

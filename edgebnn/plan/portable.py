@@ -58,10 +58,20 @@ def _bconv(c: Context) -> list[Choice] | str:
         "input_offset": -c.inputs[0].zero_point,
         "epilogue": epilogue(c),
     }
-    planes = 1 if a["weight_kind"] == "binary" else 2
-    per_mac = 8.0 * planes if c.inputs[0].dtype == "s8" else 1.0 * planes * bit_count(c.inputs[0])
     layouts = ("nhwc",) * len(c.inputs)
-    return [_choice("bconv2d", layouts, ("nhwc",), per_mac * _macs(c) + 60.0 * c.outputs[0].elements, params)]
+    return [_choice("bconv2d", layouts, ("nhwc",), c.outputs[0].elements * _bconv_output(c), params)]
+
+
+def _bconv_output(c: Context) -> float:
+    """Cycles of one output."""
+    source, kind = c.inputs[0], c.op.attrs["weight_kind"]
+    if source.dtype == "s8":
+        return 60.0 + (8.0 if kind == "binary" else 16.0) * c.op.attrs["weights"][0].size
+    words, bits = -(-source.channels // 32), bit_count(source)
+    b1 = 20.0 * words * (2 if kind == "ternary" else 1)
+    dot = b1 if source.dtype == "b1" else bits * (30.0 + 34.0 * words)
+    taps = c.op.attrs["kernel"][0] * c.op.attrs["kernel"][1]
+    return 175.0 + taps * (105.0 + dot * (2 if kind == "two_plane" else 1))
 
 
 def quantize_params(c: Context, in_layout: str, out_layout: str) -> Params:
@@ -93,7 +103,8 @@ def layout_choice(source: TensorType, out_layout: str) -> Choice:
         "out_layout": LAYOUT_CODES[out_layout],
     }
     cost = 12.0 * source.elements * (bit_count(source) if source.is_bits else 1)
-    return _choice("layout", (source.layout,), (out_layout,), cost, params)
+    name = "layout_s32" if source.dtype == "s32" else "layout"
+    return _choice(name, (source.layout,), (out_layout,), cost, params)
 
 
 def _layout(c: Context) -> list[Choice]:

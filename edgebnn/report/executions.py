@@ -1,7 +1,7 @@
 """The ways to execute a converted model that ``edgebnn verify`` compares.
 
 Each is a function (folder, plan, inputs) -> one dict an input: the stored bytes (SPEC.md section 3) of every
-layer's first output, by layer name. ``inputs`` is int8 [N, H, W, C].
+layer's outputs, by layer name. ``inputs`` is int8 [N, H, W, C].
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ import numpy as np
 
 from edgebnn.csrc import kernels_dir
 from edgebnn.errors import ToolchainError, UsageError
+from edgebnn.ir import Graph, storage
 from edgebnn.ir import reference as numpy_reference
-from edgebnn.ir import storage
 from edgebnn.plan import Plan
 from edgebnn.plan import report as plan_report
 
+#: by layer name, of a second output with ":2" behind it (docs/protocol.md, dump)
 Layers = dict[str, bytes]
 Execution = Callable[[Path, Plan, np.ndarray], Iterator[Layers]]
+
+
+def _outputs(graph: Graph) -> list[tuple[str, str]]:
+    """(name of Layers, tensor) of every output of every op."""
+    return [(op.name + ":2" * i, name) for op in graph.ops for i, name in enumerate(op.outputs)]
 
 
 def reference(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
@@ -31,7 +37,7 @@ def reference(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
     graph = plan.graph
     for x in inputs:
         values = numpy_reference.run(graph, x)
-        yield {op.name: storage.to_bytes(values[op.output], graph.tensors[op.output]) for op in graph.ops}
+        yield {key: storage.to_bytes(values[name], graph.tensors[name]) for key, name in _outputs(graph)}
 
 
 def host(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
@@ -41,7 +47,7 @@ def host(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
     runtime = Runtime(plan)
     for x in inputs:
         tensors = runtime.layers(x)
-        yield {op.name: tensors[op.output] for op in plan.graph.ops}
+        yield {key: tensors[name] for key, name in _outputs(plan.graph)}
 
 
 def compiler() -> str:
@@ -85,7 +91,7 @@ def c(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
         source = graph.tensors[graph.input]
         data = b"".join(storage.to_bytes(x, source) for x in inputs)
         output = _execute([str(program)], "the compiled model failed", data)
-    sizes = [(op.name, graph.tensors[op.output].nbytes) for op in graph.ops]
+    sizes = [(key, graph.tensors[name].nbytes) for key, name in _outputs(graph)]
     if len(output) != len(inputs) * sum(size for _, size in sizes):
         raise ToolchainError(
             f"{folder}: the emitted C has other layers than {graph.name}.ebnn", "convert the model again"
@@ -125,7 +131,7 @@ def emulator(folder: Path, plan: Plan, inputs: np.ndarray) -> Iterator[Layers]:
     with Qemu(image.elf, board) as machine, machine.connect() as device:
         for x in inputs:
             (tensors,) = run_on_device(device, [storage.to_bytes(x, graph.tensors[graph.input])])
-            yield {op.name: tensors[op.name].data for op in graph.ops}
+            yield {key: tensors[key].data for key, _ in _outputs(graph)}
 
 
 EXECUTIONS: dict[str, Execution] = {"reference": reference, "host": host, "c": c, "emulator": emulator}

@@ -1,6 +1,6 @@
 /*
  * Runs an emitted model on the host, layer by layer, for edgebnn.report.verify. Standard input: model inputs
- * in their stored form, one after the other. Standard output: for each input, the stored output of every
+ * in their stored form, one after the other. Standard output: for each input, the stored outputs of every
  * step. Exit status: 0 at the end of input, 1 a short input or failed write, 2 a kernel's error.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -26,12 +26,14 @@ int main(void) {
             return got == 0 && fflush(stdout) == 0 ? 0 : 1;
         }
         for (uint32_t i = 0; i < model->n_ops; i++) {
-            const ebnn_tensor_t *out = &model->info[i].out;
+            const ebnn_tensor_t *outs[2] = {&model->info[i].out, &model->info[i].out2};
             if (ebnn_run_op(model, arena, i) != EBNN_OK) {
                 return 2;
             }
-            if (fwrite(arena + out->offset, 1, out->size, stdout) != out->size) {
-                return 1;
+            for (uint32_t j = 0; j < 2u; j++) { /* no second output: 0 bytes */
+                if (fwrite(arena + outs[j]->offset, 1, outs[j]->size, stdout) != outs[j]->size) {
+                    return 1;
+                }
             }
         }
     }

@@ -55,9 +55,12 @@ def load_plan(folder: Path, report: dict[str, Any]) -> Plan:
 
 def first_difference(planned: Plan, expected: Layers, got: Layers) -> tuple[int, int, int] | None:
     """(step, first differing byte, differing bytes) of the first layer that differs, None where none does."""
-    for i, step in enumerate(planned.steps):
-        one = np.frombuffer(expected[step.op.name], np.uint8)
-        two = np.frombuffer(got[step.op.name], np.uint8)
+    keys = [(i, step.op.name + suffix) for i, step in enumerate(planned.steps) for suffix in ("", ":2")]
+    for i, key in keys:
+        if key not in expected:
+            continue
+        one = np.frombuffer(expected[key], np.uint8)
+        two = np.frombuffer(got[key], np.uint8)
         if one.size != two.size:
             return i, min(one.size, two.size), abs(one.size - two.size)
         unequal = np.flatnonzero(one != two)

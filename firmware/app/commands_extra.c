@@ -172,10 +172,12 @@ static const char *layout_name(uint8_t layout) {
     }
 }
 
-static void print_tensor(protocol_t *p, const char *name, const ebnn_tensor_t *tensor) {
+/* `suffix`: what follows the name */
+static void print_tensor(protocol_t *p, const char *name, const char *suffix, const ebnn_tensor_t *tensor) {
     const uint32_t shape[3] = {tensor->h, tensor->w, tensor->c};
     reply_text(p, "m-tensor-[");
     reply_name(p, name);
+    reply_text(p, suffix);
     reply_text(p, ",");
     reply_text(p, dtype_name(tensor->dtype));
     reply_text(p, ",");
@@ -218,7 +220,7 @@ void command_dump(protocol_t *p, const char *text) {
         if (!model_run(p)) {
             return;
         }
-        print_tensor(p, "output", &p->model->output);
+        print_tensor(p, "output", "", &p->model->output);
     } else {
         /* Layers share memory: each tensor is read before the next layer runs. */
         model_set_input(p);
@@ -227,7 +229,11 @@ void command_dump(protocol_t *p, const char *text) {
                 return;
             }
             if (all || i == last) {
-                print_tensor(p, p->model->info[i].name, &p->model->info[i].out);
+                const ebnn_op_info_t *info = &p->model->info[i];
+                print_tensor(p, info->name, "", &info->out);
+                if (info->out2.size != 0u) {
+                    print_tensor(p, info->name, ":2", &info->out2);
+                }
             }
         }
     }

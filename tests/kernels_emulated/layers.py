@@ -210,8 +210,8 @@ def quantize(rng: Rng) -> Graph:
 def layout(rng: Rng) -> Graph:
     """Change of the storage order, either way."""
     shape = (int(rng.integers(1, 10)), int(rng.integers(1, 8)), int(_pick(rng, _CHANNELS)))
-    dtype = _pick(rng, ("b1", "u2", "u3", "u4", "s8"))
-    orders = ["nhwc", "chw"] if dtype == "s8" else ["nhwc", "planes", "nibbles"]
+    dtype = _pick(rng, ("b1", "u2", "u3", "u4", "s8", "s32"))
+    orders = ["nhwc", "chw"] if dtype in ("s8", "s32") else ["nhwc", "planes", "nibbles"]
     rng.shuffle(orders)
     graph = _one("layout", [TensorType(shape, dtype)], TensorType((1, 1, 1), dtype), {})
     types = {
@@ -295,7 +295,8 @@ def random_codes(rng: Rng, tensor: TensorType) -> np.ndarray:
         return 1 - 2 * rng.integers(0, 2, tensor.shape)
     if tensor.is_bits:
         return rng.integers(0, _LIMITS[tensor.dtype] + 1, tensor.shape)
-    return rng.integers(-128, 128, tensor.shape)
+    limit = 128 if tensor.dtype == "s8" else 1 << 31
+    return rng.integers(-limit, limit, tensor.shape)
 
 
 def check(graph: Graph) -> None:

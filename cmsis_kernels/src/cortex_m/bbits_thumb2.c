@@ -46,3 +46,11 @@ uint32_t ebnn_bdense_bits__thumb2_get_buffer_size(const void *params) {
 ebnn_status_t ebnn_bdense_bits__thumb2(const void *params, const ebnn_io_t *io) {
     return ebnn_bdense_bits__cortex_m4(params, io);
 }
+
+uint32_t ebnn_bdense_sums__thumb2_get_buffer_size(const void *params) {
+    return ebnn_bdense_sums__cortex_m4_get_buffer_size(params);
+}
+
+ebnn_status_t ebnn_bdense_sums__thumb2(const void *params, const ebnn_io_t *io) {
+    return ebnn_bdense_sums__cortex_m4(params, io);
+}

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "../portable/ebnn_epilogue.h"
+#include "../core/dense_store.h"
 #include "ebnn_acle.h"
 #include "ebnn_kernels.h"
 #include "ebnn_s8.h"
@@ -105,24 +105,6 @@ static inline void sum_4(const uint32_t *w, uint32_t words, const uint32_t *x, u
     acc[3] = a3;
 }
 
-static void store(const ebnn_epilogue_t *e, const ebnn_io_t *io, uint32_t outputs, uint32_t c, int32_t acc) {
-    if (e->out_dtype == EBNN_S32) {
-        ((int32_t *)io->out)[c] = acc;
-    } else if (e->out_dtype == EBNN_S8) {
-        const int32_t residual = e->residual != 0u ? ((const int8_t *)io->in[1])[c] : 0;
-        ((int8_t *)io->out)[c] = (int8_t)ebnn_epilogue_code(e, acc, c, residual);
-    } else {
-        const uint32_t words = (outputs + 31u) / 32u;
-        const uint32_t code = e->out_dtype == EBNN_B1 ? ebnn_epilogue_bit(e, acc, c)
-                                                      : (uint32_t)ebnn_epilogue_code(e, acc, c, 0);
-        for (uint32_t bit = 0; bit < e->out_dtype; bit++) {
-            uint32_t *word = (uint32_t *)io->out + bit * words + c / 32u;
-            const uint32_t before = c % 32u == 0u ? 0u : *word; /* the first channel of a word clears it */
-            *word = before | (code >> bit & 1u) << (c % 32u);
-        }
-    }
-}
-
 uint32_t ebnn_bdense_s8__cortex_m4_get_buffer_size(const void *params) {
     return 2u * padded_inputs(params);
 }
@@ -147,12 +129,12 @@ ebnn_status_t ebnn_bdense_s8__cortex_m4(const void *params, const ebnn_io_t *io)
             sum_4(w, words, x, 2u, acc);
         }
         for (uint32_t i = 0; i < 4u; i++) {
-            store(&p->epilogue, io, p->outputs, c + i, p->scale * acc[i] + all + p->bias[c + i]);
+            ebnn_dense_store(&p->epilogue, io, p->outputs, c + i, p->scale * acc[i] + all + p->bias[c + i]);
         }
     }
     for (; c < p->outputs; c++, w += words) {
         const int32_t acc = p->bits == 1u ? sum_1(w, words, x, 1u) : sum_1(w, words, x, 2u);
-        store(&p->epilogue, io, p->outputs, c, p->scale * acc + all + p->bias[c]);
+        ebnn_dense_store(&p->epilogue, io, p->outputs, c, p->scale * acc + all + p->bias[c]);
     }
     return EBNN_OK;
 }

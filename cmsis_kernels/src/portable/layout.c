@@ -1,5 +1,5 @@
 /*
- * Storage order conversions: bits between NHWC, PLANES and NIBBLES, s8 between NHWC and CHW.
+ * Storage order conversions: bits between NHWC, PLANES and NIBBLES, s8 and s32 between NHWC and CHW.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -44,6 +44,25 @@ ebnn_status_t ebnn_layout__portable(const void *params, const ebnn_io_t *io) {
         layout_s8(p, io->in[0], io->out);
     } else {
         layout_bits(p, io->in[0], io->out);
+    }
+    return EBNN_OK;
+}
+
+/* in, out: s32 NHWC or CHW. */
+ebnn_status_t ebnn_layout_s32__portable(const void *params, const ebnn_io_t *io) {
+    const ebnn_layout_params_t *p = params;
+    const uint32_t pixels = (uint32_t)p->h * p->w;
+    const uint32_t stride = (pixels + 3u) & ~3u;
+    const int32_t *in = io->in[0];
+    int32_t *out = io->out;
+    for (uint32_t c = 0; c < p->c; c++) {
+        for (uint32_t i = 0; i < stride; i++) {
+            if (p->out_layout == EBNN_CHW) {
+                out[c * stride + i] = i < pixels ? in[i * p->c + c] : 0;
+            } else if (i < pixels) {
+                out[i * p->c + c] = in[c * stride + i];
+            }
+        }
     }
     return EBNN_OK;
 }
