@@ -158,6 +158,27 @@ def _as_portable(op_type: str, cost_ratio: float) -> Callable[[Context], list[Ch
     return propose
 
 
+#: pixels of an average's window, as in src/cortex_m/pool_s8.c
+AVERAGE_MOST = 256
+
+
+def _pool(c: Context) -> list[Choice] | str:
+    source, out = c.inputs[0], c.outputs[0]
+    rows = c.op.attrs["kernel"][0]
+    taps = rows * c.op.attrs["kernel"][1]
+    average = c.op.type == "avg_pool2d"
+    if source.dtype != "s8" or source.channels < 4:
+        return f"takes s8 of 4 channels or more, not {source.dtype} of {source.channels}"
+    if average and taps > AVERAGE_MOST:
+        return f"takes windows of at most {AVERAGE_MOST} pixels"
+    words = -(-source.channels // 4)
+    word = 67.0 + 9.0 * taps + 7.5 * rows if average else 15.0 + 7.0 * taps + 6.0 * rows
+    cost = out.pixels * (90.0 + words * word)
+    params = portable.pool_params(c)
+    kernel = f"ebnn_{c.op.type}_s8__cortex_m4"
+    return [Choice(kernel, ("nhwc",), ("nhwc",), cost, lambda: params, params_bytes(params))]
+
+
 def _mean(c: Context) -> list[Choice] | str:
     choices = _as_portable("mean", 0.25)(c)
     if isinstance(choices, str):
@@ -173,5 +194,6 @@ CANDIDATES = (
     Candidate("DSP low-bit x s8 lists", ("bconv2d",), "cortex_m4", _lists),
     Candidate("DSP low-bit x s8 dense", ("bconv2d",), "cortex_m4", _low_bit_dense),
     Candidate("DSP s8 add", ("add",), "cortex_m4", _as_portable("add", 0.5)),
+    Candidate("DSP s8 pools", ("max_pool2d", "avg_pool2d"), "cortex_m4", _pool),
     Candidate("DSP s8 mean", ("mean",), "cortex_m4", _mean),
 )

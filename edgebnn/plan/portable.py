@@ -141,7 +141,8 @@ def pool_params(c: Context) -> Params:
 def _pool(c: Context) -> list[Choice]:
     a = c.op.attrs
     name = "max_pool2d" if c.op.type == "max_pool2d" else "avg_pool2d_s8"
-    cost = 12.0 * c.outputs[0].elements * a["kernel"][0] * a["kernel"][1]
+    own = 0.0 if c.inputs[0].is_bits else (40.0 if name == "max_pool2d" else 60.0)
+    cost = c.outputs[0].elements * (own + 12.0 * a["kernel"][0] * a["kernel"][1])
     return [_choice(name, ("nhwc",), ("nhwc",), cost, pool_params(c))]
 
 

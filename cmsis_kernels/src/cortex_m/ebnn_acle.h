@@ -110,6 +110,20 @@ static inline uint32_t ebnn_pkhtb16(uint32_t a, uint32_t b) {
     return r;
 }
 
+/* The larger byte of each of the four pairs, signed. */
+static inline uint32_t ebnn_max_s8x4(uint32_t a, uint32_t b) {
+    uint32_t r;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
+/* The smaller one. */
+static inline uint32_t ebnn_min_s8x4(uint32_t a, uint32_t b) {
+    uint32_t r;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b));
+    return r;
+}
+
 #else
 
 static inline uint32_t ebnn_halves_(int32_t low, int32_t high) {
@@ -164,6 +178,24 @@ static inline uint32_t ebnn_pkhbt16(uint32_t a, uint32_t b) {
 
 static inline uint32_t ebnn_pkhtb16(uint32_t a, uint32_t b) {
     return (a >> 16) | (b & 0xFFFF0000u);
+}
+
+/* Bytes of a where they are larger or equal, signed, else those of b; `smaller` not 0: where not larger. */
+static inline uint32_t ebnn_select_s8x4_(uint32_t a, uint32_t b, int smaller) {
+    uint32_t r = 0;
+    for (unsigned shift = 0; shift < 32u; shift += 8u) {
+        const int larger = (int8_t)(a >> shift) >= (int8_t)(b >> shift);
+        r |= (larger != smaller ? a : b) & (0xFFu << shift);
+    }
+    return r;
+}
+
+static inline uint32_t ebnn_max_s8x4(uint32_t a, uint32_t b) {
+    return ebnn_select_s8x4_(a, b, 0);
+}
+
+static inline uint32_t ebnn_min_s8x4(uint32_t a, uint32_t b) {
+    return ebnn_select_s8x4_(a, b, 1);
 }
 
 #endif

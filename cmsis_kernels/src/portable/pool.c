@@ -3,29 +3,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../core/pool_window.h"
 #include "ebnn_fixed.h"
 #include "ebnn_kernels.h"
 #include "ebnn_params.h"
 
-/* The part of the window of output (oy, ox) that lies inside the image: rows y0..y1, columns x0..x1 (ends
- * open). */
-typedef struct {
-    uint32_t y0, y1, x0, x1;
-} window_t;
-
-static uint32_t clip(int32_t v, uint32_t size) {
-    return v < 0 ? 0u : ((uint32_t)v > size ? size : (uint32_t)v);
-}
-
-static window_t window_at(const ebnn_conv_dims_t *d, uint32_t oy, uint32_t ox) {
-    const int32_t y = (int32_t)(oy * d->stride_h) - d->pad_h;
-    const int32_t x = (int32_t)(ox * d->stride_w) - d->pad_w;
-    const window_t r = {clip(y, d->in_h), clip(y + d->kernel_h, d->in_h), clip(x, d->in_w),
-                        clip(x + d->kernel_w, d->in_w)};
-    return r;
-}
-
-static void max_s8(const ebnn_pool_params_t *p, const window_t *r, const int8_t *in, int8_t *out) {
+static void max_s8(const ebnn_pool_params_t *p, const ebnn_window_t *r, const int8_t *in, int8_t *out) {
     const ebnn_conv_dims_t *d = &p->dims;
     for (uint32_t c = 0; c < d->out_c; c++) {
         int32_t best = INT8_MIN;
@@ -40,7 +23,7 @@ static void max_s8(const ebnn_pool_params_t *p, const window_t *r, const int8_t 
 }
 
 /* +1 is bit 0, so the maximum of bits is their AND. */
-static void max_b1(const ebnn_conv_dims_t *d, const window_t *r, const uint32_t *in, uint32_t *out) {
+static void max_b1(const ebnn_conv_dims_t *d, const ebnn_window_t *r, const uint32_t *in, uint32_t *out) {
     const uint32_t words = (d->in_c + 31u) / 32u;
     for (uint32_t i = 0; i < words; i++) {
         uint32_t best = UINT32_MAX;
@@ -54,7 +37,7 @@ static void max_b1(const ebnn_conv_dims_t *d, const window_t *r, const uint32_t 
 }
 
 /* Unsigned k-bit codes, bit planes from the top: lanes still in the race keep their candidates. */
-static void max_uk(const ebnn_pool_params_t *p, const window_t *r, const uint32_t *in, uint32_t *out) {
+static void max_uk(const ebnn_pool_params_t *p, const ebnn_window_t *r, const uint32_t *in, uint32_t *out) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t words = (d->in_c + 31u) / 32u;
     for (uint32_t i = 0; i < words * p->dtype; i++) {
@@ -87,7 +70,7 @@ ebnn_status_t ebnn_max_pool2d__portable(const void *params, const ebnn_io_t *io)
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t words = ((uint32_t)d->out_c + 31u) / 32u * p->dtype;
     for (uint32_t pixel = 0; pixel < (uint32_t)d->out_h * d->out_w; pixel++) {
-        const window_t r = window_at(d, pixel / d->out_w, pixel % d->out_w);
+        const ebnn_window_t r = ebnn_window_at(d, pixel / d->out_w, pixel % d->out_w);
         if (p->dtype == EBNN_S8) {
             max_s8(p, &r, io->in[0], (int8_t *)io->out + pixel * d->out_c);
         } else if (p->dtype == EBNN_B1) {
@@ -106,7 +89,7 @@ ebnn_status_t ebnn_avg_pool2d_s8__portable(const void *params, const ebnn_io_t *
     const int8_t *in = io->in[0];
     int8_t *out = io->out;
     for (uint32_t pixel = 0; pixel < (uint32_t)d->out_h * d->out_w; pixel++) {
-        const window_t r = window_at(d, pixel / d->out_w, pixel % d->out_w);
+        const ebnn_window_t r = ebnn_window_at(d, pixel / d->out_w, pixel % d->out_w);
         const int32_t count = (int32_t)((r.y1 - r.y0) * (r.x1 - r.x0));
         for (uint32_t c = 0; c < d->out_c; c++) {
             int32_t sum = 0;
