@@ -18,10 +18,11 @@ from models import programs
 from models.annotated import random_model
 
 from edgebnn import targets
-from edgebnn.csrc import kernels_dir
+from edgebnn.csrc import abi, kernels_dir
 from edgebnn.emit import emit
 from edgebnn.emit.source import c_string
 from edgebnn.errors import ModelError
+from edgebnn.host.cdefs import cdef
 from edgebnn.ir import Graph, load, save
 from edgebnn.ir.file import dumps
 from edgebnn.passes import lower
@@ -44,6 +45,37 @@ HOSTILE = [
     "lone \ud800 surrogate",
     "",
 ]
+#: of EBNN_ABI ABI: the CRC-32 of every struct's fields
+ABI = 2
+STRUCTS = {
+    "ebnn_tensor_t": 0x12B446FA,
+    "ebnn_io_t": 0xFD02CF60,
+    "ebnn_op_t": 0x2864700C,
+    "ebnn_split_t": 0x4289BB0D,
+    "ebnn_op_info_t": 0xD1BAD166,
+    "ebnn_model_t": 0x7D7E20B0,
+    "ebnn_conv_dims_t": 0x295B08D8,
+    "ebnn_conv_s8_params_t": 0x422DCF7A,
+    "ebnn_epilogue_t": 0x13EA6424,
+    "ebnn_bconv_params_t": 0x30FEFCE6,
+    "ebnn_quantize_params_t": 0xC98A3819,
+    "ebnn_layout_params_t": 0xAB4CCA4D,
+    "ebnn_add_s8_params_t": 0x50A6CFE7,
+    "ebnn_pool_params_t": 0xC6EFB886,
+    "ebnn_softmax_s8_params_t": 0xBE598BD2,
+    "ebnn_bconv_neon_params_t": 0x9F2CBD08,
+    "ebnn_bconv_s8_neon_params_t": 0x9E3026F7,
+    "ebnn_conv_s8_neon_params_t": 0x5EF9D255,
+    "ebnn_bconv_lanes_params_t": 0x599B436C,
+    "ebnn_bconv_bits_params_t": 0x15862DF4,
+    "ebnn_bdense_bits_params_t": 0x2691087F,
+    "ebnn_bconv_s8_params_t": 0x9EBB61A3,
+    "ebnn_bdense_s8_params_t": 0x7EA20B57,
+    "ebnn_bconv_wide_params_t": 0xDCDEC534,
+    "ebnn_bconv_dot_params_t": 0xD84B0E8C,
+    "ebnn_bconv_s8_wide_params_t": 0x9E3026F7,
+    "ebnn_conv_s8_wide_params_t": 0x17CBABCD,
+}
 
 needs_gcc = pytest.mark.skipif(programs.compiler() is None, reason="no C compiler for this machine")
 
@@ -212,6 +244,16 @@ def test_a_model_of_another_abi_does_not_compile(tmp_path: Path) -> None:
     command = ["gcc", "-fsyntax-only", *INCLUDE, str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode != 0 and "convert the model again" in done.stderr
+
+
+def test_changed_structs_have_another_abi() -> None:
+    """Emitted models hold these structs: a change of one needs the next EBNN_ABI (SPEC.md), and new figures here."""
+    found = re.findall(r"typedef struct (?:\w+ )?\{(.*?)\} (\w+);", cdef(kernels_dir()), re.DOTALL)
+    structs = {name: zlib.crc32(" ".join(fields.split()).encode()) for fields, name in found}
+    changed = [name for name, crc in STRUCTS.items() if structs.get(name) != crc]
+    if abi() == ABI:
+        assert not changed, f"{', '.join(changed)}: EBNN_ABI must be {ABI + 1}"
+    assert structs == STRUCTS and abi() == ABI, "write the structs and the ABI of today here"
 
 
 def test_report_describes_the_plan(tmp_path: Path) -> None:

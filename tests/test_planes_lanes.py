@@ -37,7 +37,6 @@ def check(
     lists: str,
     budget: int | None,
     fuse: bool,
-    small: bool = False,
 ) -> None:
     following, quantise = _following(rng, layer.out_c) if fuse and layer.out == "s8" else (None, None)
     packed = pack_lanes(
@@ -55,7 +54,7 @@ def check(
     assert isinstance(packed, Packed), packed
     kernel = "ebnn_bconv2d_lanes__portable"
     if isa == "cortex_m4":
-        kernel = tuned_kernel(packed.params, small)
+        kernel = tuned_kernel(packed.params)
     _, want = reference(layer)
     pixels = layer.dims["out_h"] * layer.dims["out_w"]
     words = -(-pixels // 8)
@@ -90,7 +89,7 @@ def test_random_layers(isa: str, seed: int) -> None:
     layer = random_layer(rng)
     k = layer.codes[0].size
     budget: Sequence[int | None] = (None, 8 * (k + 1) * 2, 8 * (k + 1) * 6)
-    check(isa, layer, rng, ("flash", "ram")[seed % 2], budget[seed % 3], seed % 5 < 2, seed % 7 < 3)
+    check(isa, layer, rng, ("flash", "ram")[seed % 2], budget[seed % 3], seed % 5 < 2)
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -175,7 +175,7 @@ def depthwise_s8(rng: Rng) -> Graph:
 MAP, LINE = (25, 5, 64), (25, 1, 64)
 ACCUMULATION = (
     r"(ebnn_lanes_(fill|shift4?|(inner|first|last)4|sum3|totals4|combine|sort|runs|pad)|more_chunks|sum_class|shift"
-    r"|ebnn_window_mask|set_window|memset)(__cortex_m4)?(\.\w+)*"
+    r"|inside|memset)(__cortex_m4)?(\.\w+)*"
 )
 """Functions that make accumulators: planes, lists, sums over weight classes. All others count as epilogue, those that
 do both (loops over groups) too."""

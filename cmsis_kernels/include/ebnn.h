@@ -17,9 +17,10 @@
 extern "C" {
 #endif
 
-/* Model ABI: the layout of the structs below and of ebnn_params.h. Emitted models check it at compile time.
+/* Model ABI: the structs below and those of all params headers, their fields and what kernels take them for.
+ * It goes up with every change of them that is published (SPEC.md). Emitted models check it at compile time.
  */
-#define EBNN_ABI 1
+#define EBNN_ABI 2
 
 /* Marks an unused tensor slot of a descriptor. */
 #define EBNN_NONE 0xFFFFFFFFu

@@ -57,8 +57,10 @@ typedef struct {
     uint8_t code_max;     /* largest code: 1..15 */
     uint8_t code_shift;   /* 0 or 1 */
     uint8_t pad_code;
-    uint8_t fast;    /* 1: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits (packer's proof); the
-                        Cortex-M4 kernels of one kind of output need it */
+    /* 0, or a sum of EBNN_LANES_FAST and others (src/core/lanes.h), which the Cortex-M4 kernels of one kind
+     * of output need: no t >> shift, u >> shift or y * next_mul... exceeds 16 bits, act_min <= 0 <= act_max
+     */
+    uint8_t fast;
     uint8_t combine; /* 0 none, 1 max, 2 min */
     uint8_t shift;
     uint8_t out_dtype; /* EBNN_B1, EBNN_S8 or EBNN_S32 */
@@ -155,7 +157,6 @@ uint32_t ebnn_bconv2d_lanes1_b1__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes1_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes3_b1__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes3_s8__cortex_m4_get_buffer_size(const void *params);
-uint32_t ebnn_bconv2d_lanes3_block__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes15_b1__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lanes15_s8__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_max_pool2d_planes__portable_get_buffer_size(const void *params);

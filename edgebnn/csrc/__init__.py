@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -21,3 +22,10 @@ def kernels_dir() -> Path:
 def firmware_dir() -> Path:
     """Folder of the firmware: ``SConstruct``, the application, startup code and ``boards/``."""
     return _find("firmware", "SConstruct")
+
+
+def abi() -> int:
+    """EBNN_ABI of the C sources."""
+    found = re.search(r"^#define EBNN_ABI (\d+)$", (kernels_dir() / "include" / "ebnn.h").read_text(), re.M)
+    assert found is not None
+    return int(found[1])

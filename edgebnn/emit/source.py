@@ -19,7 +19,6 @@ from edgebnn.plan import Plan, Step
 from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES
 from edgebnn.plan.sources import sources
 
-ABI = 1
 WIDTH = 110
 
 
@@ -156,7 +155,7 @@ def source_text(plan: Plan) -> str:
         layers=len(plan.steps),
         target=plan.target.name,
         version=__version__,
-        abi=ABI,
+        abi=csrc.abi(),
         includes="\n".join(f'#include "{h}"' for h in headers(csrc.kernels_dir()) if h != "ebnn.h"),
         data="\n".join(blocks),
         ops="\n".join(_op(plan, i, step) for i, step in enumerate(plan.steps)),

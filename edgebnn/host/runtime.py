@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgebnn import csrc
 from edgebnn.errors import ToolchainError, UsageError
 from edgebnn.ir import storage
 from edgebnn.plan import Plan
@@ -134,7 +135,7 @@ class Runtime:
             scratch = plan.scratch_offsets[i]
             ops[i].scratch = scratch if scratch >= 0 else NONE
         model = ffi.new("ebnn_model_t *")
-        model.abi, model.crc = 1, plan.crc
+        model.abi, model.crc = csrc.abi(), plan.crc
         model.ops, model.n_ops, model.arena_size = ops, len(plan.steps), plan.arena
         for field, name in ((model.input, plan.graph.input), (model.output, plan.graph.output)):
             tensor = plan.graph.tensors[name]

@@ -57,7 +57,7 @@ def _propose(c: Context, isa: str) -> list[Choice] | str:
             smallest = packed.scratch
             kernel = f"ebnn_bconv2d_lanes__{isa}"
             if isa == "cortex_m4":
-                kernel = tuned_kernel(packed.params, small=c.optimize == "size")
+                kernel = tuned_kernel(packed.params)
             choices.setdefault((lists, packed.scratch), _choice(c, kernel, lists, packed))
     return list(choices.values()) or reason
 

@@ -25,6 +25,8 @@ from edgebnn.plan.pack_planes import (
     slots,
 )
 
+_FAST, _UP, _MAPPED, _ALONE, _LIMITED, _NARROW, _FUSED, _CODES = (1 << i for i in range(8))
+"""EBNN_LANES_* of lanes.h."""
 UNIT = 5
 """EBNN_LANES_UNIT of lanes.h: runs are a multiple of this many entries."""
 
@@ -157,7 +159,7 @@ def _make_lists(slot: Int, top: int, field_bits: int, spread: bool) -> _Lists | 
 
 
 def _fits16(*bounds: Int) -> bool:
-    return all(bool((np.abs(b) <= 32767 - 128).all()) for b in bounds)
+    return all(bool((np.abs(b) <= 32767 - 256).all()) for b in bounds)
 
 
 def _affine_bound(d: Int, mul: Any, add: Any) -> Int:
@@ -231,7 +233,7 @@ def pack_lanes(
     if folded["out_dtype"] == 1:
         fast = tuned and reach <= 16383 and not folded["combine"]
     after = _following(following, int(folded["act_min"]), int(folded["act_max"]))
-    fast = bool(fast and after["fast"])
+    fast = bool(fast and after["fast"] and folded["act_min"] <= 0 <= folded["act_max"])
     params: Params = {
         "dims": dict(dims),
         "lists": (made.entries * stride).astype(np.uint16) if lists == "flash" else None,
@@ -239,7 +241,7 @@ def pack_lanes(
         "counts": made.counts,
         **folded,
         **stored,
-        **{name: value for name, value in after.items() if name != "fast"},
+        **{name: value for name, value in after.items() if name not in ("fast", "free")},
         "groups": slot.shape[0],
         "chunks": made.chunks,
         "list_size": made.list_size,
@@ -249,12 +251,34 @@ def pack_lanes(
         "code_max": c.code_max,
         "code_shift": c.code_shift,
         "pad_code": c.pad_code,
-        "fast": int(fast),
+        "fast": 0,
     }
-    scratch = (k + 1) * stride + (68 if fast else 4) * words
+    if fast and folded["out_dtype"] == 1:
+        params["fast"] = _FAST
+    elif fast:
+        params["fast"] = _s8_flags(params, reach, after["free"])
+    scratch = (k + 1) * stride + (68 if params["fast"] else 4) * words
     if lists == "ram":
         scratch += (2 * made.list_size + 3) // 4 * 4
     return Packed(params, array_bytes(params), scratch)
+
+
+def _s8_flags(params: Params, reach: int, free: bool) -> int:
+    """Field fast of a layer with s8 output, 0 if it has none. ``reach``: largest total with its bias; ``free``: the
+    next codes are those of the outputs before they are limited."""
+    shift, flags = params["shift"], _FAST
+    if params["combine"] or shift != 16:
+        up = not params["combine"] and shift < 16 and reach << (16 - shift) <= 32767
+        if not up and shift < 2:
+            return 0
+        flags |= _UP if up else _MAPPED
+    flags |= 0 if params["residual"] else _ALONE
+    limited = (params["act_min"], params["act_max"]) != (-128, 127)
+    flags |= _LIMITED if limited else 0
+    if params["next_bits"]:
+        fused = params["next_bits"] <= 2 and params["next_shift"] == 16 and (free or not limited)
+        flags |= _CODES if not fused else _FUSED | _NARROW if params["next_bits"] == 1 else _FUSED
+    return flags
 
 
 def reads_past(dims: Mapping[str, int]) -> bool:
@@ -328,7 +352,7 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
     """Fields of the fused quantiser; b1 becomes a clamp to 0 .. 1: t < 0 is clamp((-t + 2^s - 1) >> s, 0, 1) = 1."""
     if following is None:
         zeros = ("next_shift", "next_bits", "next_add_bytes", "next_add_shift")
-        return {"next_mul": None, "next_add": None, **dict.fromkeys(zeros, 0), "fast": True}
+        return {"next_mul": None, "next_add": None, **dict.fromkeys(zeros, 0), "fast": True, "free": True}
     mul, add = np.asarray(following["mul"], np.int64), np.asarray(following["add"], np.int64)
     shift, bits = int(following["shift"]), int(following["bits"])
     top = max(-low, high)
@@ -338,7 +362,9 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
         mul, add = -mul, -add + 2**shift - 1
     ends = np.full(len(add), low), np.full(len(add), high)
     packed = pack_adds([free_range(mul, add, shift, *ends, 0, 2**bits - 1)], [add])
-    largest = int((top * np.abs(mul) + np.abs(packed.values[0])).max())
+    largest = int((128 * np.abs(mul) + np.abs(packed.values[0])).max())
+    y = np.arange(-128, 128)[:, None]
+    codes = np.clip((np.stack([y, np.clip(y, low, high)]) * mul + packed.values[0]) >> shift, 0, 2**bits - 1)
     return {
         "next_mul": mul.astype(np.int16),
         "next_add": packed.stored[0],
@@ -346,24 +372,17 @@ def _following(following: Mapping[str, Any] | None, low: int, high: int) -> Para
         "next_bits": bits,
         "next_add_bytes": packed.width,
         "next_add_shift": packed.shift,
-        "fast": largest >> shift <= 32767 - 128,
+        "fast": largest >> shift <= 32767 - 256,
+        "free": np.array_equal(codes[0], codes[1]),
     }
 
 
-def tuned_kernel(params: Params, small: bool = False) -> str:
-    """The Cortex-M4 kernel for ``params``. ``small``: of two that take them the one that other layers need as well."""
+def tuned_kernel(params: Params) -> str:
+    """The Cortex-M4 kernel for ``params``."""
     name = "ebnn_bconv2d_lanes"
     if params["fast"]:
-        block = (
-            params["residual"]
-            and params["next_bits"] == 2
-            and params["shift"] == params["next_shift"] == 16
-            and not params["combine"]
-            and (params["act_min"], params["act_max"]) == (-128, 127)
-        )
         top = top_code(params["code_max"], params["field_bits"])
-        out = "b1" if params["out_dtype"] == 1 else "block" if block and top == 3 and not small else "s8"
-        name += f"{top}_{out}"
+        name += f"{top}_{'b1' if params['out_dtype'] == 1 else 's8'}"
     return name + "__cortex_m4"
 
 
@@ -386,7 +405,7 @@ def lanes_cost(params: Params, kernel: str) -> float:
     per_word = 4300.0
     if params["fast"]:
         channels = 4 if params["weight_kind"] == 1 else 2
-        out = {"b1": 30.0, "block": 68.0, "s8": 72.0 + 50.0 * (params["next_bits"] > 0)}
+        out = {"b1": 30.0, "s8": 66.0}
         per_word = channels * out[kernel.removesuffix("__cortex_m4").rpartition("_")[2]]
         per_word += 100.0 * (params["weight_kind"] != 1) + 250.0 * (params["combine"] != 0)
     build = 0.0 if params["lists"] is not None else groups * (8.0 * k + 750.0)

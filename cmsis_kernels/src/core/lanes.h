@@ -17,16 +17,23 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "ebnn_kernels.h"
 #include "ebnn_planes.h"
 
-/* Runs once a layer, a tap or a channel: made for size. */
-#if defined(__GNUC__)
-#define EBNN_LANES_COLD __attribute__((cold))
-#else
-#define EBNN_LANES_COLD
-#endif
-
 #define EBNN_CLASSES 8u
+
+/* Bits of the params' fast: the packer's proofs and what a channel's epilogue to s8 needs besides the usual.
+ */
+enum {
+    EBNN_LANES_FAST = 1,
+    EBNN_LANES_UP = 2,       /* totals and addends times 2^(16 - shift): a shift below 16 */
+    EBNN_LANES_MAPPED = 4,   /* other shifts, two maps */
+    EBNN_LANES_ALONE = 8,    /* no shortcut */
+    EBNN_LANES_LIMITED = 16, /* act_min, act_max */
+    EBNN_LANES_NARROW = 32,  /* codes of one bit for the next layer */
+    EBNN_LANES_FUSED = 64,   /* codes of the outputs before they are limited, shift 16, one or two bits */
+    EBNN_LANES_CODES = 128,  /* other codes */
+};
 
 /* Entries of a unit of a run. */
 #define EBNN_LANES_UNIT 5u
@@ -90,10 +97,10 @@ typedef void (*ebnn_lanes_shift_t)(const ebnn_lanes_strip_t *strip);
 void ebnn_lanes_shift(const ebnn_lanes_strip_t *strip);
 
 /* Writes the planes of output pixels first .. first + 8 * block_words - 1 (first: a multiple of 8), and the
- * plane of zeros; in: EBNN_NIBBLES; masks: block_words words of scratch. Fields of pixels past the last
- * one are arbitrary codes <= code_max. */
-EBNN_LANES_COLD void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first,
-                                     uint32_t *planes, uint32_t *masks, ebnn_lanes_shift_t shift_planes);
+ * plane of zeros; in: EBNN_NIBBLES; masks: block_words words of scratch behind it. Fields of pixels past the
+ * last one are arbitrary codes <= code_max. */
+EBNN_COLD void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uint32_t first,
+                               uint32_t *planes, uint32_t *masks, ebnn_lanes_shift_t shift_planes);
 
 /* Sorts the patterns of n elements into the list of a chunk; offset: of the plane of the first one; zero: of
  * the plane of zeros. Returns the end of the list.
@@ -140,8 +147,8 @@ typedef struct ebnn_lanes_parts {
 } ebnn_lanes_parts_t;
 
 /* The layer: loops over blocks and groups. */
-EBNN_LANES_COLD ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
-                                             const ebnn_lanes_parts_t *parts);
+EBNN_COLD ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t *io,
+                                       const ebnn_lanes_parts_t *parts);
 
 uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p);
 

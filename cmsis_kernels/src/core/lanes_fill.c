@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "lanes.h"
-#include "window.h"
 
 #define LOW_NIBBLES 0x0F0F0F0Fu
 
@@ -41,10 +40,33 @@ void ebnn_lanes_shift(const ebnn_lanes_strip_t *s) {
     }
 }
 
+/* Fields whose tap lies in columns 0 .. in_w - 1 and rows 0 .. rows - 1; those past the last pixel are
+ * arbitrary. */
+static EBNN_COLD void inside(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t rows, uint32_t first,
+                             uint32_t words, uint32_t *masks) {
+    uint32_t column = first % d->out_w;
+    uint32_t y = first / d->out_w * d->stride_h + (uint32_t)dy, x = column * d->stride_w + (uint32_t)dx;
+    for (; words != 0u; words--) {
+        uint32_t mask = 0;
+        for (uint32_t field = 15u; field != 0u; field <<= 4) {
+            if (x < d->in_w && y < rows) {
+                mask |= field;
+            }
+            x += d->stride_w;
+            if (++column == d->out_w) {
+                column = 0;
+                x = (uint32_t)dx;
+                y += d->stride_h;
+            }
+        }
+        *masks++ = mask;
+    }
+}
+
 /* Any stride: pixel by pixel. */
-static EBNN_LANES_COLD void fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t dy,
-                                          int32_t dx, uint32_t first, uint32_t in_words,
-                                          const uint32_t *masks, uint32_t *plane) {
+static EBNN_COLD void fill_gathered(const ebnn_bconv_lanes_params_t *p, const uint32_t *x, int32_t dy,
+                                    int32_t dx, uint32_t first, uint32_t in_words, const uint32_t *masks,
+                                    uint32_t *plane) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t n = p->block_words;
     for (uint32_t c = 0; c < d->in_c; c++, x += in_words) {
@@ -67,12 +89,15 @@ static EBNN_LANES_COLD void fill_gathered(const ebnn_bconv_lanes_params_t *p, co
     }
 }
 
-/* The pad code in all fields outside the image, in all planes of a tap (4-bit fields). */
-static EBNN_LANES_COLD void put_pads(const ebnn_bconv_lanes_params_t *p, const uint32_t *masks,
-                                     uint32_t *plane) {
-    for (uint32_t c = 0; c < p->dims.in_c; c++) {
-        for (uint32_t i = 0; i < p->block_words; i++) {
-            *plane++ |= ~masks[i] & (p->pad_code * 0x11111111u);
+/* The pad code in all fields outside the image, in all planes of a tap (4-bit fields); inside: masks. */
+static EBNN_COLD void put_pads(const ebnn_bconv_lanes_params_t *p, const uint32_t *masks, uint32_t *plane) {
+    const uint32_t *end = plane + p->block_words;
+    for (; plane != end; plane++) {
+        const uint32_t pads = ~*masks++ & (p->pad_code * 0x11111111u);
+        uint32_t *word = plane;
+        for (uint32_t c = pads != 0u ? p->dims.in_c : 0u; c != 0u; c--) {
+            *word |= pads;
+            word += p->block_words;
         }
     }
 }
@@ -85,28 +110,31 @@ void ebnn_lanes_fill(const ebnn_bconv_lanes_params_t *p, const uint32_t *in, uin
     ebnn_lanes_strip_t strip = {in, planes, NULL,          d->in_c,      in_words, ebnn_lanes_stride(p),
                                 n,  0,      p->code_shift, p->field_bits};
     const int shifted = d->stride_h == 1u && d->stride_w == 1u && d->out_w == d->in_w;
-    for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
-        const int32_t dy = (int32_t)ky * d->dilation_h - d->pad_h;
-        for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
-            const int32_t dx = (int32_t)kx * d->dilation_w - d->pad_w;
-            /* rows outside the image are words outside the input, which are zeros */
-            const int whole = shifted && dx == 0 && p->pad_code == 0u;
-            if (!whole) {
-                ebnn_window_mask(d, dy, dx, first, n, 4u, masks);
+    /* rows outside the image are words outside the input, which are zeros */
+    const int any_row = shifted && p->pad_code == 0u;
+    const uint32_t tap = d->in_c * strip.stride / 4u;
+    int32_t dx = -(int32_t)d->pad_w;
+    for (uint32_t kx = 0; kx < d->kernel_w; kx++, dx += d->dilation_w, planes += tap) {
+        int32_t dy = -(int32_t)d->pad_h;
+        strip.plane = planes;
+        strip.masks = any_row && dx == 0 ? NULL : masks;
+        if (any_row && dx != 0) {
+            inside(d, 0, dx, ~0u, first, n, masks);
+        }
+        for (uint32_t ky = 0; ky < d->kernel_h; ky++, dy += d->dilation_h, strip.plane += d->kernel_w * tap) {
+            if (!any_row) {
+                inside(d, dy, dx, d->in_h, first, n, masks);
             }
             if (shifted) {
-                strip.plane = planes;
-                strip.masks = whole ? NULL : masks;
                 strip.shift = dy * d->in_w + dx + (int32_t)first;
                 shift_planes(&strip);
             } else {
-                fill_gathered(p, in, dy, dx, first, in_words, masks, planes);
+                fill_gathered(p, in, dy, dx, first, in_words, masks, strip.plane);
             }
             if (p->pad_code != 0u) {
-                put_pads(p, masks, planes);
+                put_pads(p, masks, strip.plane);
             }
-            planes += d->in_c * strip.stride / 4u;
         }
     }
-    memset(planes, 0, strip.stride);
+    memset(masks - strip.stride / 4u, 0, strip.stride);
 }

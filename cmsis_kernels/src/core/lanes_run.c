@@ -13,20 +13,18 @@ uint32_t ebnn_lanes_buffer_size(const ebnn_bconv_lanes_params_t *p) {
 }
 
 /* The list of a group, all chunks one after another, in buffer. */
-static EBNN_LANES_COLD void build(const ebnn_lanes_job_t *job, uint16_t *buffer) {
+static EBNN_COLD void build(const ebnn_lanes_job_t *job, uint16_t *buffer) {
     const ebnn_bconv_lanes_params_t *p = job->p;
     const uint32_t k = ebnn_lanes_k(p), stride = ebnn_lanes_stride(p);
     const uint32_t code_words = (k + 7u) / 8u;
-    const uint32_t chunk_words =
-        job->chunks == 1u ? code_words : (code_words + job->chunks - 1u) / job->chunks;
+    const uint32_t most = 8u * ((code_words + job->chunks - 1u) / job->chunks);
     const uint32_t *codes = p->codes + job->group * code_words;
     const uint8_t *counts = job->counts;
-    for (uint32_t start = 0; start < k; start += 8u * chunk_words) {
-        const uint32_t left = k - start;
-        const uint32_t n = left < 8u * chunk_words ? left : 8u * chunk_words;
+    for (uint32_t start = 0; start < k; start += most) {
+        const uint32_t n = k - start < most ? k - start : most;
         buffer =
             job->parts->sort(codes, n, counts, p->weight_kind, start * stride, stride, k * stride, buffer);
-        codes += chunk_words;
+        codes += most / 8u;
         counts += EBNN_CLASSES;
     }
 }
@@ -40,9 +38,8 @@ ebnn_status_t ebnn_lanes_run(const ebnn_bconv_lanes_params_t *p, const ebnn_io_t
     uint32_t *totals = masks + p->block_words;
     uint16_t *buffer = (uint16_t *)(totals + (p->fast != 0u ? EBNN_LANES_TOTALS / 4u * p->block_words : 0u));
     ebnn_lanes_job_t job = {p, io, parts, NULL, NULL, (const uint8_t *)planes, totals, 0, 0, 0, 0};
-    for (job.first = 0; job.first < pixels; job.first += step) {
-        const uint32_t left = pixels - job.first;
-        job.n = left < step ? left : step;
+    for (; job.first < pixels; job.first += step) {
+        job.n = pixels - job.first < step ? pixels - job.first : step;
         job.counts = p->counts;
         job.list = p->lists;
         ebnn_lanes_fill(p, io->in[0], job.first, planes, masks, parts->shift);

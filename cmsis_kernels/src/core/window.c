@@ -39,18 +39,18 @@ static void inside(int32_t in, int32_t out, int32_t stride, int32_t shift, int32
     *last = high > low ? high : low;
 }
 
-static int32_t live_pixels(const ebnn_conv_dims_t *d, uint32_t first, uint32_t words, uint32_t bits) {
-    const int32_t pixels = (int32_t)(words * (32u / bits));
+static int32_t live_pixels(const ebnn_conv_dims_t *d, uint32_t first, uint32_t words) {
+    const int32_t pixels = (int32_t)(words * 32u);
     const int32_t most = (int32_t)((uint32_t)d->out_h * d->out_w - first);
     return most < pixels ? most : pixels;
 }
 
 /* masks = the pixels of rows y0 .. y1 - 1, columns x0 .. x1 - 1. */
 static EBNN_COLD void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t y1, int32_t x0, int32_t x1,
-                                 uint32_t first, uint32_t words, uint32_t bits, uint32_t *masks) {
+                                 uint32_t first, uint32_t words, uint32_t *masks) {
     const int32_t w = d->out_w;
     const int32_t from = (int32_t)first;
-    const int32_t n = live_pixels(d, first, words, bits);
+    const int32_t n = live_pixels(d, first, words);
     for (uint32_t i = 0; i < words; i++) {
         masks[i] = 0;
     }
@@ -64,29 +64,21 @@ static EBNN_COLD void set_window(const ebnn_conv_dims_t *d, int32_t y0, int32_t 
         a = a < 0 ? 0 : a;
         b = b > n ? n : b;
         if (b > a) {
-            set_bits(masks, (uint32_t)a * bits, (uint32_t)(b - a) * bits);
+            set_bits(masks, (uint32_t)a, (uint32_t)(b - a));
         }
     }
 }
 
 EBNN_COLD void ebnn_window_rectangle(const ebnn_conv_dims_t *d, const uint16_t *r, uint32_t first,
                                      uint32_t words, uint32_t *masks) {
-    set_window(d, r[0], r[1], r[2], r[3], first, words, 1u, masks);
-}
-
-EBNN_COLD void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t first,
-                                uint32_t words, uint32_t bits, uint32_t *masks) {
-    int32_t y0, y1, x0, x1;
-    inside(d->in_h, d->out_h, d->stride_h, dy, &y0, &y1);
-    inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
-    set_window(d, y0, y1, x0, x1, first, words, bits, masks);
+    set_window(d, r[0], r[1], r[2], r[3], first, words, masks);
 }
 
 void ebnn_window_columns(const ebnn_conv_dims_t *d, int32_t dx, uint32_t first, uint32_t words,
                          uint32_t *columns) {
     int32_t x0, x1;
     inside(d->in_w, d->out_w, d->stride_w, dx, &x0, &x1);
-    set_window(d, 0, d->out_h, x0, x1, first, words, 1u, columns);
+    set_window(d, 0, d->out_h, x0, x1, first, words, columns);
 }
 
 void ebnn_window_rows(const ebnn_conv_dims_t *d, int32_t dy, uint32_t first, uint32_t words,

@@ -8,13 +8,9 @@
 
 #include "ebnn_params.h"
 
-/* masks[0 .. words): fields of `bits` (1 or 4) bits, all ones where output pixel first + i reads source row
- * y * stride + dy and column x * stride + dx inside the image, zero elsewhere and behind the last pixel. */
-void ebnn_window_mask(const ebnn_conv_dims_t *d, int32_t dy, int32_t dx, uint32_t first, uint32_t words,
-                      uint32_t bits, uint32_t *masks);
-
-/* The same for 1-bit fields in two steps: the columns that see a tap, in all rows; then the rows among them.
- */
+/* Output pixels first + i that read source row y * stride + dy and column x * stride + dx inside the image,
+ * in bit i of words; 0 behind the last pixel. In two steps: the columns that see a tap, in all rows; then the
+ * rows among them. */
 void ebnn_window_columns(const ebnn_conv_dims_t *d, int32_t dx, uint32_t first, uint32_t words,
                          uint32_t *columns);
 void ebnn_window_rows(const ebnn_conv_dims_t *d, int32_t dy, uint32_t first, uint32_t words,

@@ -14,15 +14,12 @@
 #define BL_INLINE static inline
 #endif
 
-/* Rarely needed: made for size. */
 #if defined(__GNUC__)
-#define BL_COLD __attribute__((noinline, cold))
 /* A value that the compiler must not fold into the code that uses it. */
 #define BL_OPAQUE(v) __asm__("" : "+r"(v))
 /* Four loads in a row, which pipeline. */
 #define BL_TOGETHER(a, b, c, d) __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 #else
-#define BL_COLD
 #define BL_OPAQUE(v)
 #define BL_TOGETHER(a, b, c, d)
 #endif
@@ -52,8 +49,9 @@
 EBNN_OP2_(bl_sadd16, "sadd16 %0, %1, %2")
 EBNN_OP2_(bl_ssub16, "ssub16 %0, %1, %2")
 EBNN_OP2_(bl_shadd16, "shadd16 %0, %1, %2")
-/* Bytes: a + b modulo 2^8; the lesser of a and b, unsigned. */
+/* Bytes, unsigned: a + b modulo 2^8; a - b or 0; the lesser of a and b. */
 EBNN_OP2_(bl_uadd8, "uadd8 %0, %1, %2")
+EBNN_OP2_(bl_uqsub8, "uqsub8 %0, %1, %2")
 static inline uint32_t bl_umin8(uint32_t a, uint32_t b) {
     uint32_t r;
     __asm__("usub8 %0, %1, %2\n sel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b));
@@ -66,13 +64,16 @@ EBNN_TWIN2_(bl_shadd16, (EBNN_LOW_(a) + EBNN_LOW_(b)) >> 1, (EBNN_HIGH_(a) + EBN
 static inline uint32_t bl_uadd8(uint32_t a, uint32_t b) {
     return ((a & 0x7F7F7F7Fu) + (b & 0x7F7F7F7Fu)) ^ ((a ^ b) & 0x80808080u);
 }
-static inline uint32_t bl_umin8(uint32_t a, uint32_t b) {
+static inline uint32_t bl_uqsub8(uint32_t a, uint32_t b) {
     uint32_t r = 0;
     for (uint32_t i = 0; i < 32u; i += 8u) {
         const uint32_t x = (a >> i) & 0xFFu, y = (b >> i) & 0xFFu;
-        r |= (x < y ? x : y) << i;
+        r |= (x > y ? x - y : 0u) << i;
     }
     return r;
+}
+static inline uint32_t bl_umin8(uint32_t a, uint32_t b) {
+    return a - bl_uqsub8(a, b); /* bytes do not borrow */
 }
 #endif
 

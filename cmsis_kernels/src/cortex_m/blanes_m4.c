@@ -1,6 +1,6 @@
 /*
  * Low-bit convolution in integer lanes, tuned for the Cortex-M4, M7 and M33: one kernel for any parameters,
- * and kernels for one kind of codes (largest code 1, 3 or 15) and of output (b1, s8, the usual s8 block).
+ * and kernels for one kind of codes (largest code 1, 3 or 15) and of output (b1, s8).
  * Each names the parts it needs, so that an image has no others.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -35,7 +35,6 @@ static const ebnn_lanes_parts_t LANES1_B1 = PARTS4(SUM1, ebnn_lanes_finish_b1__c
 static const ebnn_lanes_parts_t LANES1_S8 = PARTS4(SUM1, ebnn_lanes_finish_s8__cortex_m4);
 static const ebnn_lanes_parts_t LANES3_B1 = PARTS4(SUM3, ebnn_lanes_finish_b1__cortex_m4);
 static const ebnn_lanes_parts_t LANES3_S8 = PARTS4(SUM3, ebnn_lanes_finish_s8__cortex_m4);
-static const ebnn_lanes_parts_t LANES3_BLOCK = PARTS4(SUM3, ebnn_lanes_finish_block__cortex_m4);
 static const ebnn_lanes_parts_t LANES15_B1 = PARTS8(SUM15, ebnn_lanes_finish_b1__cortex_m4);
 static const ebnn_lanes_parts_t LANES15_S8 = PARTS8(SUM15, ebnn_lanes_finish_s8__cortex_m4);
 
@@ -77,14 +76,6 @@ uint32_t ebnn_bconv2d_lanes3_s8__cortex_m4_get_buffer_size(const void *params) {
 
 ebnn_status_t ebnn_bconv2d_lanes3_s8__cortex_m4(const void *params, const ebnn_io_t *io) {
     return ebnn_lanes_run(params, io, &LANES3_S8);
-}
-
-uint32_t ebnn_bconv2d_lanes3_block__cortex_m4_get_buffer_size(const void *params) {
-    return ebnn_lanes_buffer_size(params);
-}
-
-ebnn_status_t ebnn_bconv2d_lanes3_block__cortex_m4(const void *params, const ebnn_io_t *io) {
-    return ebnn_lanes_run(params, io, &LANES3_BLOCK);
 }
 
 uint32_t ebnn_bconv2d_lanes15_b1__cortex_m4_get_buffer_size(const void *params) {

@@ -35,10 +35,8 @@ uint16_t *ebnn_lanes_sort__cortex_m4(const uint32_t *codes, uint32_t n, const ui
 /* parts->group of a layer whose params say fast: sums, totals and epilogue with the DSP extension. */
 const uint16_t *ebnn_lanes_group__cortex_m4(const ebnn_lanes_job_t *job);
 
-/* parts->finish, from job->totals; bias: [4], what the totals exceed D by. To b1, to s8, and to the usual s8:
- * a shortcut, shifts of 16, 2-bit codes for the next layer, one map, no limits. */
+/* parts->finish, from job->totals; bias: [4], what the totals exceed D by. To b1, to s8. */
 void ebnn_lanes_finish_b1__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *bias);
 void ebnn_lanes_finish_s8__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *bias);
-void ebnn_lanes_finish_block__cortex_m4(const ebnn_lanes_job_t *job, const int32_t *bias);
 
 #endif

@@ -78,8 +78,8 @@ __asm__(
 static const uint32_t ALL[4] = {~0u, ~0u, ~0u, ~0u};
 
 /* stored: bytes of a plane that a strip writes and steps over. */
-static EBNN_LANES_COLD void shift(const ebnn_lanes_strip_t *s, strip_t inner, strip_t first, strip_t last,
-                                  uint32_t stored) {
+static EBNN_COLD void shift(const ebnn_lanes_strip_t *s, strip_t inner, strip_t first, strip_t last,
+                            uint32_t stored) {
     const int32_t fields = (int32_t)((uint32_t)s->shift & 7u);
     const int32_t in_words = (int32_t)s->in_words;
     /* output word i = input word `word` + i, shifted up, over the top of the one before */
