@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from device_support import INPUT_BYTES, ROOT, build_host, probe_results, probe_tensors, write_probe
 
+from edgebnn.csrc import abi
+
 BOOT = ["m-timestamp-mode-performance", "m-lap-us-1700", "m-init-done", "m-ready"]
 DATA = bytes(range(3, 3 + INPUT_BYTES))
 
@@ -210,7 +212,14 @@ def test_caps_and_info(session: Session) -> None:
     assert session.reply("caps") == with_crc("caps", ["m-caps-[crc,dump,info,layers,reset,stream]"])
     crc = zlib.crc32(b"a model of the tests")
     values = {
-        **{"wire": 1, "board": "host", "core": "test_core", "clock_hz": 1000000, "unit": "cycles", "abi": 1},
+        **{
+            "wire": 1,
+            "board": "host",
+            "core": "test_core",
+            "clock_hz": 1000000,
+            "unit": "cycles",
+            "abi": abi(),
+        },
         **{"model": "probe", "model_crc": f"{crc:08x}", "layers": 2, "input_bytes": 16, "output_bytes": 12},
         **{"outputs": 12, "arena_bytes": 48, "stack_bytes": 123},
     }

@@ -104,7 +104,7 @@ class PlannedMachine:
             }
             ops += layout.pack("ebnn_op_t", values, machine.put)
         header = {
-            "abi": 1,
+            "abi": csrc.abi(),
             "crc": plan.crc,
             "ops": machine.put(ops),
             "n_ops": len(plan.steps),
