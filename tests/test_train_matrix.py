@@ -51,6 +51,7 @@ CASES = [
     *({"act": name} for name in ("lsq:3", "lsq:4", "lsq:8", "pact:4", "dorefa:3", "hwgq:4", "int8:unsigned")),
     {"weight": "bitnet", "act": "int8"},
     {"weight": "bitnet158", "act": "int8"},
+    {"weight": "bitnet158", "act": "int8:dynamic"},
     {"weight": "twn", "act": "sign"},
     {"weight": "lsq", "act": "sign"},
     {"act": "approx", "before": "shift", "after": "rprelu"},

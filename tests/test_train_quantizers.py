@@ -241,6 +241,20 @@ def test_observed_range_is_kept_in_evaluation() -> None:
     assert float(quantizer.scale()) == pytest.approx(2 / 127)
 
 
+def test_dynamic_ranges_are_those_of_each_example() -> None:
+    quantizer = activation_quantizer("int8:dynamic").train()
+    x = torch.tensor([[1.0, -0.503], [127.0, 50.4]], requires_grad=True)
+    y = quantizer(x)
+    assert y.flatten().tolist() == pytest.approx([1.0, -64 / 127, 127.0, 50.0])
+    y.sum().backward()
+    assert x.grad.flatten().tolist() == [1.0] * 4
+    assert float(quantizer.limit) == 64.0
+    quantizer(torch.full((2, 2), 164.0))
+    assert float(quantizer.limit) == pytest.approx(65.0)
+    quantizer.eval()
+    assert float(quantizer(torch.tensor([200.0]))) == pytest.approx(65.0)
+
+
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown weight quantiser 'binery'") as caught:
         weight_quantizer("binery", 1)

@@ -20,6 +20,7 @@ from edgebnn.plan import Plan
 from edgebnn.plan.cost_report import weight_dtype
 from edgebnn.plan.geometry import params_bytes
 from edgebnn.search.cost import cost_of_arch, plan_of
+from edgebnn.train.quantizers import weight_quantizer
 
 _KIND = {
     "s8": "INT8",
@@ -109,6 +110,8 @@ def _trained(network: models.Network) -> Iterator[tuple[str, Layer]]:
         elif "ends" in arch and i in (0, len(layers) - 1):
             which = "first" if i == 0 else "last"
             why = f"ends = {arch['ends']!r}: the {which} layer, most sensitive and few weights"
+        elif kind == "INT8" and _KIND[weight_quantizer(arch.get("weight", "int8"), 1).kind] != kind:
+            why = "stays INT8: first, last and depthwise layers of this network do"
         else:
             why = f"weight = {arch.get('weight')!r}" + (f", act = {arch.get('act')!r}" if act else "")
         yield path, Layer(path, precision, why)

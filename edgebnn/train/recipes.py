@@ -5,8 +5,8 @@
   (Bulat et al., "Improved training of binary networks ...", 2019; Liu et al., 2020).
 - ``progressive``: FP32, INT8, INT4, ternary, then the weights asked for, the weights carried over, each stage at
   a lower learning rate (Zhuang et al., "Towards Effective Low-bitwidth Convolutional Neural Networks", 2018).
-- ``distillation``: learns from teachers; where none are given, from itself in float, trained first (Hinton et
-  al., "Distilling the Knowledge in a Neural Network", 2015).
+- ``distillation``: learns from teachers; where none are given, from itself in float, trained first for
+  half as many epochs (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
 - ``gradient-scaling``: element-wise scaled gradients (``edgebnn.train.gradient_scaling``).
 - ``stochastic``: weights and activations are binarised or rounded at random, then deterministically, as on the
   device (Courbariaux et al., "BinaryConnect", 2015).
@@ -83,11 +83,11 @@ def stages(recipe: str, weight: str, act: str, taught: bool = False) -> list[Sta
         alpha = {"distill": 0.5}
         if taught:
             return [Stage(weight, act, 1.0, changes=alpha)]
-        return [Stage("float", "float", 0.4, teaches=True), Stage(weight, act, 0.6, changes=alpha)]
+        return [Stage("float", "float", 0.5, teaches=True), Stage(weight, act, 1.0, changes=alpha)]
     if recipe == "gradient-scaling":
         return [Stage(weight, act, 1.0, changes={"gradient_scaling": gradient_scaling.DELTA})]
     if recipe == "stochastic":
-        return [Stage(*_stochastic(weight, act), 0.7), Stage(weight, act, 0.3, 0.6)]
+        return [Stage(*_stochastic(weight, act), 0.5), Stage(weight, act, 0.5, 0.6)]
     if recipe == "robust":
         return [Stage(weight, act, 1.0, changes={"noise": ROBUST, "adversarial": ROBUST})]
     raise UsageError(f"unknown recipe {recipe!r}", hint=did_you_mean(recipe, RECIPES))
