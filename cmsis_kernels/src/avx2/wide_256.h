@@ -53,15 +53,23 @@ static inline ebnn_lane_t ebnn_lane_shl32(ebnn_lane_t a, uint32_t n) {
     return _mm256_sll_epi32(a, _mm_cvtsi32_si128((int)n));
 }
 
-/* Set bits of each 32-bit lane, by nibbles. */
-static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {
+/* Set bits of each byte, by nibbles. */
+static inline ebnn_lane_t ebnn_lane_count8(ebnn_lane_t v) {
     const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2,
                                            2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i a = _mm256_shuffle_epi8(table, _mm256_and_si256(v, low));
     const __m256i b = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), low));
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_add_epi8(a, b), _mm256_set1_epi8(1));
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    return _mm256_add_epi8(a, b);
+}
+
+static inline ebnn_lane_t ebnn_lane_add8(ebnn_lane_t a, ebnn_lane_t b) {
+    return _mm256_add_epi8(a, b);
+}
+
+/* The sum of the four unsigned bytes of each 32-bit lane. */
+static inline ebnn_lane_t ebnn_lane_sum8(ebnn_lane_t v) {
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(v, _mm256_set1_epi8(1)), _mm256_set1_epi16(1));
 }
 
 static inline uint32_t ebnn_lane_below(ebnn_lane_t a, ebnn_lane_t b) {

@@ -67,16 +67,24 @@ static inline uint32_t ebnn_lane_join(uint32_t low, uint32_t high) {
 #else
 #define EBNN_DOT_PIXELS 2u
 
-/* Set bits of each 32-bit lane, by nibbles: VPOPCNTDQ is no part of the AVX-512 this is compiled for, and one
- * count in eight words costs little. */
-static inline ebnn_lane_t ebnn_lane_count32(ebnn_lane_t v) {
+/* Set bits of each byte, by nibbles: VPOPCNTDQ is no part of the AVX-512 this is compiled for, and one count
+ * in eight words costs little. */
+static inline ebnn_lane_t ebnn_lane_count8(ebnn_lane_t v) {
     const __m512i table =
         _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
     const __m512i low = _mm512_set1_epi8(15);
     const __m512i a = _mm512_shuffle_epi8(table, _mm512_and_si512(v, low));
     const __m512i b = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(v, 4), low));
-    const __m512i pairs = _mm512_maddubs_epi16(_mm512_add_epi8(a, b), _mm512_set1_epi8(1));
-    return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+    return _mm512_add_epi8(a, b);
+}
+
+static inline ebnn_lane_t ebnn_lane_add8(ebnn_lane_t a, ebnn_lane_t b) {
+    return _mm512_add_epi8(a, b);
+}
+
+/* The sum of the four unsigned bytes of each 32-bit lane. */
+static inline ebnn_lane_t ebnn_lane_sum8(ebnn_lane_t v) {
+    return _mm512_madd_epi16(_mm512_maddubs_epi16(v, _mm512_set1_epi8(1)), _mm512_set1_epi16(1));
 }
 #endif
 

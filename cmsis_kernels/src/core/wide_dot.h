@@ -8,9 +8,10 @@
  * defined, or 2, with ebnn_lane_join(low, high) of their bits;
  * - for lanes of 32 bits ebnn_lane_add32(a, b), ebnn_lane_shl32(a, n) and ebnn_lane_below(a, b): bit i tells
  * whether lane i of a is smaller than that of b, signed;
- * - ebnn_lane_count32(v), the set bits of each 32-bit lane: with EBNN_LANE_WORD_COUNTS in one instruction,
- * for every word, and EBNN_LANE_KEEP(v), which keeps v in its register; else in several, called once for
- * eight words, which Harley-Seal carry-save adders sum up.
+ * - with EBNN_LANE_WORD_COUNTS ebnn_lane_count32(v), the set bits of each 32-bit lane in one instruction, for
+ * every word, and EBNN_LANE_KEEP(v), which keeps v in its register; else ebnn_lane_count8(v), those of each
+ * byte, called once for eight words, which Harley-Seal carry-save adders sum up, with ebnn_lane_add8(a, b)
+ * and ebnn_lane_sum8(v), the sum of the bytes of each 32-bit lane.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -77,8 +78,10 @@ static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, size_t stride, co
 #else
 typedef struct {
     ebnn_lane_t low[3]; /* counts of weight 1, 2 and 4, bit by bit */
-    ebnn_lane_t eights; /* 32-bit counts */
+    ebnn_lane_t eights; /* counts of weight 8 of each byte */
 } ebnn_dot_sum_t;
+
+#define EBNN_DOT_MOST (8u * 31u) /* words whose eights a byte counts: 31 times 8 */
 
 #define DOT_ADD(high, low, a_, b_, c_)                                                                       \
     do {                                                                                                     \
@@ -89,44 +92,54 @@ typedef struct {
 
 static EBNN_DOT_INLINE void ebnn_dot_eight(ebnn_dot_sum_t *s, const uint32_t *x, const uint32_t *w,
                                            const uint32_t planes) {
-    ebnn_lane_t t, h0, h1, h2, h3, q0, q1, eight;
+    ebnn_lane_t t0, t1, h0, h1, h2, h3, q0, q1, eight; /* a flat tree: less to wait for than in a chain */
 #define WORD(i) ebnn_dot_word(x[i], w + (i)*planes * EBNN_DOT_LANES, planes)
-    DOT_ADD(h0, t, WORD(0), WORD(1), WORD(2));
-    DOT_ADD(h1, t, t, WORD(3), WORD(4));
-    DOT_ADD(h2, t, t, WORD(5), WORD(6));
+    DOT_ADD(h0, t0, WORD(0), WORD(1), WORD(2));
+    DOT_ADD(h1, t1, WORD(3), WORD(4), WORD(5));
+    DOT_ADD(h2, s->low[0], s->low[0], WORD(6), WORD(7));
+    DOT_ADD(h3, s->low[0], t0, t1, s->low[0]);
     DOT_ADD(q0, h0, h0, h1, h2);
-    DOT_ADD(h3, s->low[0], s->low[0], t, WORD(7));
     DOT_ADD(q1, s->low[1], s->low[1], h0, h3);
     DOT_ADD(eight, s->low[2], s->low[2], q0, q1);
 #undef WORD
-    s->eights = ebnn_lane_add32(s->eights, ebnn_lane_count32(eight));
+    s->eights = ebnn_lane_add8(s->eights, ebnn_lane_count8(eight));
 }
 
 static EBNN_DOT_INLINE void ebnn_dot_counts(const uint32_t *x, size_t stride, const uint32_t *w,
                                             uint32_t words, const uint32_t n, const uint32_t planes,
                                             ebnn_lane_t *counts) {
     ebnn_dot_sum_t s[EBNN_DOT_COUNTS];
+    ebnn_lane_t eights[EBNN_DOT_COUNTS]; /* 32-bit counts */
     const uint32_t step = planes * EBNN_DOT_LANES;
     const ebnn_lane_t zero = ebnn_lane_splat(0);
     for (uint32_t i = 0; i < n; i++) {
-        s[i].low[0] = s[i].low[1] = s[i].low[2] = s[i].eights = zero;
+        s[i].low[0] = s[i].low[1] = s[i].low[2] = eights[i] = zero;
     }
     uint32_t k = 0;
-    for (; k + 8u <= words; k += 8u) {
+    while (k + 8u <= words) {
+        const uint32_t end = words - k < EBNN_DOT_MOST ? words : k + EBNN_DOT_MOST;
         for (uint32_t i = 0; i < n; i++) {
-            ebnn_dot_eight(&s[i], x + i * stride + k, w + (size_t)k * step, planes);
+            s[i].eights = zero;
+        }
+        for (; k + 8u <= end; k += 8u) {
+            for (uint32_t i = 0; i < n; i++) {
+                ebnn_dot_eight(&s[i], x + i * stride + k, w + (size_t)k * step, planes);
+            }
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            eights[i] = ebnn_lane_add32(eights[i], ebnn_lane_sum8(s[i].eights));
         }
     }
     for (uint32_t i = 0; i < n; i++) {
-        ebnn_lane_t sum = ebnn_lane_shl32(s[i].eights, 3);
-        sum = ebnn_lane_add32(sum, ebnn_lane_shl32(ebnn_lane_count32(s[i].low[2]), 2));
-        sum = ebnn_lane_add32(sum, ebnn_lane_shl32(ebnn_lane_count32(s[i].low[1]), 1));
-        sum = ebnn_lane_add32(sum, ebnn_lane_count32(s[i].low[0]));
+        /* at most 8 of weight 4, 2 and 1 each in a byte, and 7 words of 8 bits */
+        ebnn_lane_t rest = ebnn_lane_count8(s[i].low[2]);
+        rest = ebnn_lane_add8(ebnn_lane_add8(rest, rest), ebnn_lane_count8(s[i].low[1]));
+        rest = ebnn_lane_add8(ebnn_lane_add8(rest, rest), ebnn_lane_count8(s[i].low[0]));
         for (uint32_t j = k; j < words; j++) {
             const ebnn_lane_t v = ebnn_dot_word(x[i * stride + j], w + (size_t)j * step, planes);
-            sum = ebnn_lane_add32(sum, ebnn_lane_count32(v));
+            rest = ebnn_lane_add8(rest, ebnn_lane_count8(v));
         }
-        counts[i] = sum;
+        counts[i] = ebnn_lane_add32(ebnn_lane_shl32(eights[i], 3), ebnn_lane_sum8(rest));
     }
 }
 
