@@ -27,7 +27,7 @@
 typedef struct {
     ebnn_conv_dims_t dims;
     const uint16_t *lists;     /* of all groups, one after another */
-    const uint16_t *batches;   /* [group][class][negative, positive]: runs of 8 entries */
+    const uint16_t *batches;   /* [group][class][negative, positive]: runs of 8 entries; `classes` of them */
     const uint8_t *widths;     /* [group]: bits of a signed class sum: 4..10, 12, 14 or 18 */
     const uint32_t *threshold; /* [border][out_c][threshold_bits], 0 or ~0: the complement of T's bits, the
                                   sign as it is; or NULL */
@@ -48,6 +48,8 @@ typedef struct {
     uint8_t out_layout;  /* of s8 and s32: EBNN_NHWC or EBNN_CHW; the residual's too */
     uint8_t next_dtype, next_shift;
     uint8_t lane_bytes; /* that the lists were packed for */
+    uint8_t classes; /* 8, or 13: three ternary channels a group, their weights +-(a, b, c) in class 9 a + 3 b
+                        + c - 1 (widths 6..10 and 12; lanes with EBNN_WIDE_TRIPLES only) */
 } ebnn_bconv_wide_params_t;
 
 /* Binary or ternary convolution of b1 or u2..u4 EBNN_NHWC tensors by counting: lanes of 32 bits are output

@@ -26,8 +26,8 @@ class _Isa:
 ISAS = {
     "word64": _Isa(Lane(8, 8), 2.6, 6.0),
     "neon": _Isa(Lane(16, 16), 3.2, 2.0),
-    "avx2": _Isa(Lane(32, 8), 2.0, 0.8),
-    "avx512": _Isa(Lane(64, 8), 1.75, 0.4),
+    "avx2": _Isa(Lane(32, 8, triples=True), 2.0, 0.8),
+    "avx512": _Isa(Lane(64, 8, triples=True), 1.75, 0.4),
 }
 
 
@@ -38,7 +38,7 @@ def wide_cost(params: Params, isa: _Isa) -> float:
     blocks = -(-pixels // isa.lane.pixels)
     elements = d["kernel_h"] * d["kernel_w"] * d["in_c"]
     adds = float(8 * params["batches"].sum()) * params["in_bits"]
-    combine = 14.0 * float((params["widths"].astype(int) + 2).sum())
+    combine = (26.0 if params["classes"] == 13 else 14.0) * float((params["widths"].astype(int) + 2).sum())
     fill = 1.5 * elements * params["in_bits"] * max(1, isa.lane.bytes // 32)
     cost = blocks * (isa.add * (adds + combine) + fill)
     if d["stride_h"] * d["stride_w"] > 1 or d["out_w"] != d["in_w"]:  # grids are made row by row
@@ -65,18 +65,29 @@ def _propose(c: Context, name: str) -> list[Choice] | str:
         return "takes b1 and u2..u4 activations, not s8"
     if len(c.outputs) > 1 and c.outputs[1].dtype == "s8":
         return "does not write a second s8 output"
-    packed = pack_wide(
-        c.op.attrs["weights"],
-        c.op.attrs["weight_kind"],
-        bit_count(source),
-        source.dtype == "b1",
-        bool(c.op.attrs["pad_one"]),
-        conv_dims(c.op, source, out),
-        epilogue(c),
-        isa.lane,
-    )
-    if isinstance(packed, str):
-        return packed
+    kind = c.op.attrs["weight_kind"]
+    packings = [
+        pack_wide(
+            c.op.attrs["weights"],
+            kind,
+            bit_count(source),
+            source.dtype == "b1",
+            bool(c.op.attrs["pad_one"]),
+            conv_dims(c.op, source, out),
+            epilogue(c),
+            isa.lane,
+            triples,
+        )
+        for triples in ((False, True) if kind == "ternary" and isa.lane.triples else (False,))
+    ]
+    if isinstance(packings[0], str):
+        return packings[0]
+    return [choice for p in packings if not isinstance(p, str) for choice in _choices(c, name, p)]
+
+
+def _choices(c: Context, name: str, packed: Params) -> list[Choice]:
+    """Choices of one packing."""
+    out, isa = c.outputs[0], ISAS[name]
     params = {**packed, **(_next(c) if len(c.outputs) > 1 else {})}
     choices = []
     for layout in ("planes",) if out.is_bits else ("chw", "nhwc"):

@@ -294,7 +294,9 @@ static inline void ebnn_wide_narrow_write(const ebnn_bconv_wide_params_t *p, con
         if (m == 4u) {
             memcpy(to, pixels + i, 4);
         } else {
-            memcpy(to, pixels + i, m);
+            for (uint32_t j = 0; j < m; j++) {
+                to[j] = (int8_t)(uint8_t)(pixels[i] >> (8u * j) & 0xFFu);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@
 
 #define EBNN_LANE_BYTES 64u
 #define EBNN_LANE_UNIT 8u
+#define EBNN_WIDE_TRIPLES
 
 typedef __m512i ebnn_lane_t;
 

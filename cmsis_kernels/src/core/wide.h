@@ -61,7 +61,8 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
     group.bit_stride = (size_t)(g.elements + 1u) * EBNN_LANE_BYTES;
     const ebnn_parts_t part = ebnn_parts(io, g.blocks, p->groups, 1);
     const uint16_t *lists = p->lists; /* of the part's first group */
-    for (uint32_t i = 0; i < 16u * part.columns.begin; i++) {
+    const uint32_t slots = 2u * p->classes;
+    for (uint32_t i = 0; i < slots * part.columns.begin; i++) {
         lists += 8u * p->batches[i];
     }
     for (uint32_t b = part.rows.begin; b < part.rows.end; b++) {
@@ -75,17 +76,18 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
         }
         ebnn_wide_fill(p, &g, grids, block.first, (uint64_t *)(void *)planes);
         group.list = lists;
-        group.batches = p->batches + 16u * part.columns.begin;
-        for (uint32_t i = part.columns.begin; i < part.columns.end; i++, group.batches += 16) {
+        group.batches = p->batches + slots * part.columns.begin;
+        for (uint32_t i = part.columns.begin; i < part.columns.end; i++, group.batches += slots) {
             ebnn_lane_t d[4][EBNN_WIDE_PLANES];
             const uint32_t width = p->widths[i];
-            const ebnn_wide_sum_t sum = ebnn_wide_sum_of(width);
+            const int triple = p->classes == 13u;
+            const ebnn_wide_sum_t sum = triple ? ebnn_wide_triple_of(width) : ebnn_wide_sum_of(width);
             if (sum == NULL) {
                 return EBNN_ERR_ARGUMENT;
             }
             sum(&group, d);
-            ebnn_wide_finish(p, io, &block, i, d, width + 3u);
-            for (uint32_t j = 0; j < 16u; j++) {
+            ebnn_wide_finish(p, io, &block, i, d, triple ? width + 4u : width + 3u);
+            for (uint32_t j = 0; j < slots; j++) {
                 group.list += 8u * group.batches[j];
             }
         }

@@ -1,7 +1,7 @@
 /*
  * Class sums of the wide bit-plane core: carry-save adders over the planes of a group's lists, then the four
  * outputs. Counters are two's complement numbers, one bit a lane; their width is a compile-time constant of
- * each instance.
+ * each instance. With EBNN_WIDE_TRIPLES there are instances for three ternary channels at a time too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -138,12 +138,12 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
 }
 #endif
 
-/* The four sums of signed codes of a group: d[i], width + 3 bits. */
-static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES],
-                                           const uint32_t width) {
-    ebnn_lane_t c[8][EBNN_WIDE_MAX_WIDTH];
+/* The sums of all classes of a group, one after another in its lists. */
+static EBNN_WIDE_INLINE void ebnn_wide_classes(const ebnn_wide_group_t *g,
+                                               ebnn_lane_t (*c)[EBNN_WIDE_MAX_WIDTH], const uint32_t classes,
+                                               const uint32_t width) {
     const uint16_t *list = g->list;
-    for (uint32_t j = 0; j < 8u; j++) {
+    for (uint32_t j = 0; j < classes; j++) {
         const uint32_t runs[2] = {g->batches[2u * j], g->batches[2u * j + 1u]};
         ebnn_lane_t sum[EBNN_WIDE_MAX_WIDTH];
         list = ebnn_wide_class_sum(g, list, runs, sum, width);
@@ -152,6 +152,13 @@ static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane
             c[j][i] = sum[i];
         }
     }
+}
+
+/* The four sums of signed codes of a group: d[i], width + 3 bits. */
+static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES],
+                                           const uint32_t width) {
+    ebnn_lane_t c[8][EBNN_WIDE_MAX_WIDTH];
+    ebnn_wide_classes(g, c, 8, width);
     /* d[0] = sum of all classes, d[i] = 2 * (sum of the classes with bit i - 1) - d[0] */
     ebnn_lane_t s01[EBNN_WIDE_PLANES], s23[EBNN_WIDE_PLANES], s45[EBNN_WIDE_PLANES], s67[EBNN_WIDE_PLANES];
     ebnn_lane_t a[EBNN_WIDE_PLANES], b[EBNN_WIDE_PLANES], p[EBNN_WIDE_PLANES];
@@ -170,6 +177,52 @@ static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane
     ebnn_wide_add(p, s01, s45, width + 1u);
     ebnn_wide_double_minus(d[1], p, width + 2u, d[0], width + 3u);
 }
+
+#ifdef EBNN_WIDE_TRIPLES
+/* out = a + b, or a - b where `minus`: na and nb bits, out one more than the wider. */
+static EBNN_WIDE_INLINE void ebnn_wide_combine(ebnn_lane_t *out, const ebnn_lane_t *a, const uint32_t na,
+                                               const ebnn_lane_t *b, const uint32_t nb, const int minus) {
+    const uint32_t n = na > nb ? na : nb;
+    const ebnn_lane_t flip = ebnn_lane_splat(minus ? 0xFFFFFFFFu : 0u);
+    ebnn_lane_t carry = flip, top = flip;
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = 0; i < n; i++) {
+        const ebnn_lane_t x = a[i < na ? i : na - 1u];
+        const ebnn_lane_t y = minus ? ebnn_lane_xor(b[i < nb ? i : nb - 1u], flip) : b[i < nb ? i : nb - 1u];
+        top = ebnn_lane_xor(x, y);
+        out[i] = ebnn_lane_xor(top, carry);
+        carry = ebnn_lane_majority(x, y, carry);
+    }
+    out[n] = ebnn_lane_xor(top, carry);
+}
+
+/* The three sums of a group of ternary channels a, b, c: d[i], width + 4 bits. Class 9 a + 3 b + c - 1 holds
+ * the elements with these weights, or their negatives. */
+static EBNN_WIDE_INLINE void ebnn_wide_sum_three(const ebnn_wide_group_t *g,
+                                                 ebnn_lane_t (*d)[EBNN_WIDE_PLANES], const uint32_t width) {
+    ebnn_lane_t x[13][EBNN_WIDE_MAX_WIDTH];
+    ebnn_lane_t all[4][EBNN_WIDE_PLANES],
+        rest[4][EBNN_WIDE_PLANES]; /* (a, b) = (0, 1), (1, -1), (1, 0), (1, 1) */
+    ebnn_lane_t p[EBNN_WIDE_PLANES], q[EBNN_WIDE_PLANES], r[EBNN_WIDE_PLANES];
+    ebnn_wide_classes(g, x, 13, width);
+    for (uint32_t i = 0; i < 4u; i++) {
+        const ebnn_lane_t(*of)[EBNN_WIDE_MAX_WIDTH] =
+            (const ebnn_lane_t(*)[EBNN_WIDE_MAX_WIDTH])x + 3u * i + 1u;
+        ebnn_wide_combine(p, of[0], width, of[2], width, 0);
+        ebnn_wide_combine(all[i], p, width + 1u, of[1], width, 0);
+        ebnn_wide_combine(rest[i], of[2], width, of[0], width,
+                          1); /* those with c = 1 without those with -1 */
+    }
+    ebnn_wide_combine(p, all[3], width + 2u, all[1], width + 2u, 0);
+    ebnn_wide_combine(d[0], p, width + 3u, all[2], width + 2u, 0);
+    ebnn_wide_combine(p, all[3], width + 2u, all[1], width + 2u, 1);
+    ebnn_wide_combine(d[1], p, width + 3u, all[0], width + 2u, 0);
+    ebnn_wide_combine(p, rest[0], width + 1u, rest[1], width + 1u, 0);
+    ebnn_wide_combine(q, rest[2], width + 1u, rest[3], width + 1u, 0);
+    ebnn_wide_combine(r, p, width + 2u, q, width + 2u, 0);
+    ebnn_wide_combine(d[2], r, width + 3u, x[0], width, 0);
+}
+#endif
 
 typedef void (*ebnn_wide_sum_t)(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES]);
 
@@ -215,6 +268,45 @@ static inline ebnn_wide_sum_t ebnn_wide_sum_of(uint32_t width) {
         return wide_sum_14;
     case 18:
         return wide_sum_18;
+    default:
+        return NULL;
+    }
+}
+
+#ifdef EBNN_WIDE_TRIPLES
+#define EBNN_WIDE_TRIPLE(n)                                                                                  \
+    static __attribute__((noinline)) void wide_triple_##n(const ebnn_wide_group_t *g,                        \
+                                                          ebnn_lane_t(*d)[EBNN_WIDE_PLANES]) {               \
+        ebnn_wide_sum_three(g, d, n##u);                                                                     \
+    }
+
+/* clang-format off */
+EBNN_WIDE_TRIPLE(6)
+EBNN_WIDE_TRIPLE(7)
+EBNN_WIDE_TRIPLE(8)
+EBNN_WIDE_TRIPLE(9)
+EBNN_WIDE_TRIPLE(10)
+EBNN_WIDE_TRIPLE(12)
+/* clang-format on */
+#endif
+
+/* The same for three ternary channels at a time. */
+static inline ebnn_wide_sum_t ebnn_wide_triple_of(uint32_t width) {
+    switch (width) {
+#ifdef EBNN_WIDE_TRIPLES
+    case 6:
+        return wide_triple_6;
+    case 7:
+        return wide_triple_7;
+    case 8:
+        return wide_triple_8;
+    case 9:
+        return wide_triple_9;
+    case 10:
+        return wide_triple_10;
+    case 12:
+        return wide_triple_12;
+#endif
     default:
         return NULL;
     }
