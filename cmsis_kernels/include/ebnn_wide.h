@@ -48,8 +48,9 @@ typedef struct {
     uint8_t out_layout;  /* of s8 and s32: EBNN_NHWC or EBNN_CHW; the residual's too */
     uint8_t next_dtype, next_shift;
     uint8_t lane_bytes; /* that the lists were packed for */
-    uint8_t classes; /* 8, or 13: three ternary channels a group, their weights +-(a, b, c) in class 9 a + 3 b
-                        + c - 1 (widths 6..10 and 12; lanes with EBNN_WIDE_TRIPLES only) */
+    uint8_t classes; /* 8; on lanes with EBNN_WIDE_TERNARY also groups of ternary channels as they are: 4 for
+                        a, b, weights +-(a, b) in class 3 a + b - 1, widths 4..8; 13 for a, b, c, +-(a, b, c)
+                        in class 9 a + 3 b + c - 1, widths 6..10 and 12 */
 } ebnn_bconv_wide_params_t;
 
 /* Binary or ternary convolution of b1 or u2..u4 EBNN_NHWC tensors by counting: lanes of 32 bits are output

@@ -18,8 +18,8 @@ Int = npt.NDArray[np.int64]
 
 #: widths of class sums that the kernels have instances for
 WIDTHS = (4, 5, 6, 7, 8, 9, 10, 12, 14, 18)
-#: the same of groups of three ternary channels
-TRIPLE_WIDTHS = (6, 7, 8, 9, 10, 12)
+#: the same by the channels of a group of ternary ones
+TERNARY_WIDTHS = {2: (4, 5, 6, 7, 8), 3: (6, 7, 8, 9, 10, 12)}
 RUN = 8
 INT32 = np.iinfo(np.int32)
 
@@ -30,7 +30,7 @@ class Lane:
 
     bytes: int
     unit: int
-    triples: bool = False  # whether the kernels take ternary channels three at a time too
+    ternary: bool = False  # whether the kernels take groups of two and three ternary channels as they are
 
     @property
     def pixels(self) -> int:
@@ -45,13 +45,14 @@ def class_counts(codes: npt.NDArray[np.int8], kind: str) -> tuple[Int, Int]:
     return slot, counts
 
 
-def triple_counts(codes: npt.NDArray[np.int8]) -> tuple[Int, Int]:
-    """The same for ternary channels a, b, c taken three at a time: 13 classes, 9 a + 3 b + c - 1."""
+def ternary_counts(codes: npt.NDArray[np.int8], group: int) -> tuple[Int, Int]:
+    """The same for groups of ternary channels: with three, a, b, c, class 9 a + 3 b + c - 1 of 13; with two 3 a + b - 1
+    of 4."""
     rows = codes.reshape(codes.shape[0], -1).astype(np.int64)
-    rows = np.pad(rows, ((0, -rows.shape[0] % 3), (0, 0))).reshape(-1, 3, rows.shape[1])
-    number = rows[:, 0] * 9 + rows[:, 1] * 3 + rows[:, 2]
+    rows = np.pad(rows, ((0, -rows.shape[0] % group), (0, 0))).reshape(-1, group, rows.shape[1])
+    number = np.einsum("gck,c->gk", rows, 3 ** np.arange(group)[::-1])
     slot = np.where(number == 0, -1, 2 * (np.abs(number) - 1) + (number > 0))
-    return slot, np.stack([(slot == s).sum(axis=1) for s in range(26)], axis=1)
+    return slot, np.stack([(slot == s).sum(axis=1) for s in range(3**group - 1)], axis=1)
 
 
 def class_widths(counts: Int, code_max: int, widths: tuple[int, ...] = WIDTHS) -> Int:
@@ -190,18 +191,19 @@ def pack_wide(
     dims: Params,
     epilogue: Params,
     lane: Lane,
-    triples: bool = False,
+    ternary: int = 0,
 ) -> Params | str:
     """Fields of ebnn_bconv_wide_params_t except out_layout and next_*, or why the layer does not fit. ``codes`` int8
-    [out_c, kh, kw, in_c] of ``kind``; ``in_bits`` 1..4, ``is_b1``: the one bit is a sign; ``triples``: ternary channels
-    three at a time."""
+    [out_c, kh, kw, in_c] of ``kind``; ``in_bits`` 1..4, ``is_b1``: the one bit is a sign; ``ternary``: channels of a
+    group of ternary ones, 2 or 3, 0: their signs in groups of four."""
     elements = codes[0].size
     if elements * (lane.bytes // lane.unit) > 0xFFFF:
         return f"{elements} products per output are too many for 16-bit lists"
-    slot, counts = triple_counts(codes) if triples else class_counts(codes, kind)
-    widths = class_widths(counts, 2**in_bits - 1, TRIPLE_WIDTHS if triples else WIDTHS)
+    slot, counts = ternary_counts(codes, ternary) if ternary else class_counts(codes, kind)
+    instances = TERNARY_WIDTHS.get(ternary, WIDTHS)
+    widths = class_widths(counts, 2**in_bits - 1, instances)
     if not widths.all():
-        return f"a class sum needs more than {12 if triples else 18} bits"
+        return f"a class sum needs more than {instances[-1]} bits"
     lists, batches = _lists(slot, counts, lane)
     params: dict[str, Any] = {
         "dims": dims,
@@ -214,7 +216,7 @@ def pack_wide(
         "in_bits": in_bits,
         "weight_kind": WEIGHT_KIND_CODES[kind],
         "lane_bytes": lane.bytes,
-        "classes": 13 if triples else 8,
+        "classes": {2: 4, 3: 13}.get(ternary, 8),
     }
     total = codes.astype(np.int64).sum(axis=(1, 2, 3))
     offset = (total if is_b1 else np.zeros_like(total))[None]
@@ -224,7 +226,7 @@ def pack_wide(
         if len(offset) > 255:
             return f"{len(offset)} kinds of border pixels are too many"
         params |= _border_masks(kinds.of, lane)
-    extra = 5 if kind == "two_plane" else 4 if triples else 3
+    extra = 5 if kind == "two_plane" else {2: 2, 3: 4}.get(ternary, 3)
     if epilogue["out_dtype"] == 1:
         found = _thresholds(epilogue, offset, params["gain"], int(widths.max()) + extra + 1)
         if found is not None:

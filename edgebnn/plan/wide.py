@@ -26,9 +26,13 @@ class _Isa:
 ISAS = {
     "word64": _Isa(Lane(8, 8), 2.6, 6.0),
     "neon": _Isa(Lane(16, 16), 3.2, 2.0),
-    "avx2": _Isa(Lane(32, 8, triples=True), 2.0, 0.8),
-    "avx512": _Isa(Lane(64, 8, triples=True), 1.75, 0.4),
+    "avx2": _Isa(Lane(32, 8, ternary=True), 2.0, 0.8),
+    "avx512": _Isa(Lane(64, 8, ternary=True), 1.75, 0.4),
 }
+
+
+#: additions of class sums in a group, by its classes
+COMBINE = {4: 6.0, 8: 14.0, 13: 26.0}
 
 
 def wide_cost(params: Params, isa: _Isa) -> float:
@@ -38,7 +42,7 @@ def wide_cost(params: Params, isa: _Isa) -> float:
     blocks = -(-pixels // isa.lane.pixels)
     elements = d["kernel_h"] * d["kernel_w"] * d["in_c"]
     adds = float(8 * params["batches"].sum()) * params["in_bits"]
-    combine = (26.0 if params["classes"] == 13 else 14.0) * float((params["widths"].astype(int) + 2).sum())
+    combine = COMBINE[params["classes"]] * float((params["widths"].astype(int) + 2).sum())
     fill = 1.5 * elements * params["in_bits"] * max(1, isa.lane.bytes // 32)
     cost = blocks * (isa.add * (adds + combine) + fill)
     if d["stride_h"] * d["stride_w"] > 1 or d["out_w"] != d["in_w"]:  # grids are made row by row
@@ -76,9 +80,9 @@ def _propose(c: Context, name: str) -> list[Choice] | str:
             conv_dims(c.op, source, out),
             epilogue(c),
             isa.lane,
-            triples,
+            group,
         )
-        for triples in ((False, True) if kind == "ternary" and isa.lane.triples else (False,))
+        for group in ((0, 2, 3) if kind == "ternary" and isa.lane.ternary else (0,))
     ]
     if isinstance(packings[0], str):
         return packings[0]

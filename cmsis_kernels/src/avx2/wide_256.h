@@ -10,7 +10,7 @@
 
 #define EBNN_LANE_BYTES 32u
 #define EBNN_LANE_UNIT 8u
-#define EBNN_WIDE_TRIPLES
+#define EBNN_WIDE_TERNARY
 #define EBNN_WIDE_NARROW_HEADER "../avx2/wide_finish_256.h"
 
 typedef __m256i ebnn_lane_t;

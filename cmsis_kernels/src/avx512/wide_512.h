@@ -12,7 +12,7 @@
 
 #define EBNN_LANE_BYTES 64u
 #define EBNN_LANE_UNIT 8u
-#define EBNN_WIDE_TRIPLES
+#define EBNN_WIDE_TERNARY
 
 typedef __m512i ebnn_lane_t;
 

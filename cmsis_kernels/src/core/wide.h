@@ -62,6 +62,7 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
     const ebnn_parts_t part = ebnn_parts(io, g.blocks, p->groups, 1);
     const uint16_t *lists = p->lists; /* of the part's first group */
     const uint32_t slots = 2u * p->classes;
+    const uint32_t more = p->classes == 4u ? 2u : p->classes == 8u ? 3u : 4u; /* bits of a sum of classes */
     for (uint32_t i = 0; i < slots * part.columns.begin; i++) {
         lists += 8u * p->batches[i];
     }
@@ -80,13 +81,13 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
         for (uint32_t i = part.columns.begin; i < part.columns.end; i++, group.batches += slots) {
             ebnn_lane_t d[4][EBNN_WIDE_PLANES];
             const uint32_t width = p->widths[i];
-            const int triple = p->classes == 13u;
-            const ebnn_wide_sum_t sum = triple ? ebnn_wide_triple_of(width) : ebnn_wide_sum_of(width);
+            const ebnn_wide_sum_t sum =
+                p->classes == 8u ? ebnn_wide_sum_of(width) : ebnn_wide_ternary_sum_of(width, p->classes);
             if (sum == NULL) {
                 return EBNN_ERR_ARGUMENT;
             }
             sum(&group, d);
-            ebnn_wide_finish(p, io, &block, i, d, triple ? width + 4u : width + 3u);
+            ebnn_wide_finish(p, io, &block, i, d, width + more);
             for (uint32_t j = 0; j < slots; j++) {
                 group.list += 8u * group.batches[j];
             }

@@ -234,8 +234,7 @@ static inline void ebnn_wide_integers(const ebnn_bconv_wide_params_t *p, const e
 static inline void ebnn_wide_finish(const ebnn_bconv_wide_params_t *p, const ebnn_io_t *io,
                                     const ebnn_wide_block_t *block, uint32_t group,
                                     ebnn_lane_t (*d)[EBNN_WIDE_PLANES], uint32_t width) {
-    const int triple = p->classes == 13u;
-    const uint32_t per_group = triple ? 3u : p->weight_kind == 1u ? 4u : 2u;
+    const uint32_t per_group = p->classes == 13u ? 3u : p->weight_kind == 1u ? 4u : 2u;
     const uint32_t first = group * per_group, left = p->dims.out_c - first;
     const uint32_t channels = left < per_group ? left : per_group;
 #ifdef EBNN_WIDE_NARROW_HEADER
@@ -249,7 +248,7 @@ static inline void ebnn_wide_finish(const ebnn_bconv_wide_params_t *p, const ebn
         ebnn_lane_t sum[EBNN_WIDE_PLANES];
         const ebnn_lane_t *value = d[i];
         uint32_t n = width;
-        if (p->weight_kind == 2u && !triple) { /* w = (s0 + s1) / 2: bit 0 of the sum is 0 */
+        if (p->weight_kind == 2u && p->classes == 8u) { /* w = (s0 + s1) / 2: bit 0 of the sum is 0 */
             ebnn_wide_add(sum, d[2u * i], d[2u * i + 1u], width);
             value = sum + 1;
         } else if (p->weight_kind == 3u) { /* w = 2 * s0 + s1 = s0 + s0 + s1 */

@@ -1,7 +1,7 @@
 /*
  * Class sums of the wide bit-plane core: carry-save adders over the planes of a group's lists, then the four
  * outputs. Counters are two's complement numbers, one bit a lane; their width is a compile-time constant of
- * each instance. With EBNN_WIDE_TRIPLES there are instances for three ternary channels at a time too.
+ * each instance. With EBNN_WIDE_TERNARY there are instances for groups of two and three ternary channels too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -178,7 +178,7 @@ static EBNN_WIDE_INLINE void ebnn_wide_sum(const ebnn_wide_group_t *g, ebnn_lane
     ebnn_wide_double_minus(d[1], p, width + 2u, d[0], width + 3u);
 }
 
-#ifdef EBNN_WIDE_TRIPLES
+#ifdef EBNN_WIDE_TERNARY
 /* out = a + b, or a - b where `minus`: na and nb bits, out one more than the wider. */
 static EBNN_WIDE_INLINE void ebnn_wide_combine(ebnn_lane_t *out, const ebnn_lane_t *a, const uint32_t na,
                                                const ebnn_lane_t *b, const uint32_t nb, const int minus) {
@@ -194,6 +194,19 @@ static EBNN_WIDE_INLINE void ebnn_wide_combine(ebnn_lane_t *out, const ebnn_lane
         carry = ebnn_lane_majority(x, y, carry);
     }
     out[n] = ebnn_lane_xor(top, carry);
+}
+
+/* The two sums of a group of ternary channels a, b: d[i], width + 2 bits. Class 3 a + b - 1 holds the
+ * elements with these weights, or their negatives. */
+static EBNN_WIDE_INLINE void ebnn_wide_sum_two(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES],
+                                               const uint32_t width) {
+    ebnn_lane_t x[4][EBNN_WIDE_MAX_WIDTH]; /* (a, b) = (0, 1), (1, -1), (1, 0), (1, 1) */
+    ebnn_lane_t p[EBNN_WIDE_PLANES];
+    ebnn_wide_classes(g, x, 4, width);
+    ebnn_wide_combine(p, x[3], width, x[1], width, 0);
+    ebnn_wide_combine(d[0], p, width + 1u, x[2], width, 0);
+    ebnn_wide_combine(p, x[3], width, x[1], width, 1);
+    ebnn_wide_combine(d[1], p, width + 1u, x[0], width, 0);
 }
 
 /* The three sums of a group of ternary channels a, b, c: d[i], width + 4 bits. Class 9 a + 3 b + c - 1 holds
@@ -273,39 +286,54 @@ static inline ebnn_wide_sum_t ebnn_wide_sum_of(uint32_t width) {
     }
 }
 
-#ifdef EBNN_WIDE_TRIPLES
-#define EBNN_WIDE_TRIPLE(n)                                                                                  \
-    static __attribute__((noinline)) void wide_triple_##n(const ebnn_wide_group_t *g,                        \
-                                                          ebnn_lane_t(*d)[EBNN_WIDE_PLANES]) {               \
-        ebnn_wide_sum_three(g, d, n##u);                                                                     \
+#ifdef EBNN_WIDE_TERNARY
+#define EBNN_WIDE_OF_TERNARY(name, n)                                                                        \
+    static __attribute__((noinline)) void wide_##name##_##n(const ebnn_wide_group_t *g,                      \
+                                                            ebnn_lane_t(*d)[EBNN_WIDE_PLANES]) {             \
+        ebnn_wide_sum_##name(g, d, n##u);                                                                    \
     }
 
 /* clang-format off */
-EBNN_WIDE_TRIPLE(6)
-EBNN_WIDE_TRIPLE(7)
-EBNN_WIDE_TRIPLE(8)
-EBNN_WIDE_TRIPLE(9)
-EBNN_WIDE_TRIPLE(10)
-EBNN_WIDE_TRIPLE(12)
+EBNN_WIDE_OF_TERNARY(two, 4)
+EBNN_WIDE_OF_TERNARY(two, 5)
+EBNN_WIDE_OF_TERNARY(two, 6)
+EBNN_WIDE_OF_TERNARY(two, 7)
+EBNN_WIDE_OF_TERNARY(two, 8)
+EBNN_WIDE_OF_TERNARY(three, 6)
+EBNN_WIDE_OF_TERNARY(three, 7)
+EBNN_WIDE_OF_TERNARY(three, 8)
+EBNN_WIDE_OF_TERNARY(three, 9)
+EBNN_WIDE_OF_TERNARY(three, 10)
+EBNN_WIDE_OF_TERNARY(three, 12)
 /* clang-format on */
 #endif
 
-/* The same for three ternary channels at a time. */
-static inline ebnn_wide_sum_t ebnn_wide_triple_of(uint32_t width) {
-    switch (width) {
-#ifdef EBNN_WIDE_TRIPLES
-    case 6:
-        return wide_triple_6;
-    case 7:
-        return wide_triple_7;
-    case 8:
-        return wide_triple_8;
-    case 9:
-        return wide_triple_9;
-    case 10:
-        return wide_triple_10;
-    case 12:
-        return wide_triple_12;
+/* The same for groups of ternary channels: two with 4 classes, three with 13. */
+static inline ebnn_wide_sum_t ebnn_wide_ternary_sum_of(uint32_t width, uint32_t classes) {
+    switch (width + 256u * classes) {
+#ifdef EBNN_WIDE_TERNARY
+    case 4u + 256u * 4u:
+        return wide_two_4;
+    case 5u + 256u * 4u:
+        return wide_two_5;
+    case 6u + 256u * 4u:
+        return wide_two_6;
+    case 7u + 256u * 4u:
+        return wide_two_7;
+    case 8u + 256u * 4u:
+        return wide_two_8;
+    case 6u + 256u * 13u:
+        return wide_three_6;
+    case 7u + 256u * 13u:
+        return wide_three_7;
+    case 8u + 256u * 13u:
+        return wide_three_8;
+    case 9u + 256u * 13u:
+        return wide_three_9;
+    case 10u + 256u * 13u:
+        return wide_three_10;
+    case 12u + 256u * 13u:
+        return wide_three_12;
 #endif
     default:
         return NULL;
