@@ -24,7 +24,7 @@ help:
 	@echo "make sanitize        every kernel under AddressSanitizer and UBSan, by gcc and clang, many calls"
 	@echo "make lint            ruff, mypy, clang-format, cppcheck"
 	@echo "make bench-cortex-m  the Cortex-M kernel table"
-	@echo "make bench-x86       this machine's kernels beside other libraries'"
+	@echo "make bench-x86       this machine's kernels and networks beside other libraries' (LITERT=, LARQ=: their Pythons)"
 	@echo "make results-kws     trains the keyword spotters and writes their table (hours; needs EDGEBNN_DATA)"
 	@echo "make results-ptq     post-training quantisation beside training with quantisation"
 	@echo "make clean           remove what was built; distclean: also the virtual environment"

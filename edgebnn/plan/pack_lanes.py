@@ -67,7 +67,10 @@ _Runs = list[list[int]]
 
 
 def _runs(row: Int, start: int, end: int) -> _Runs:
-    return [[start + int(k) for k in np.flatnonzero(row[start:end] == run)] for run in range(16)]
+    order = np.argsort(row[start:end], kind="stable")
+    cuts = np.searchsorted(row[start:end][order], np.arange(17))
+    elements = (start + order).tolist()
+    return [elements[cuts[run] : cuts[run + 1]] for run in range(16)]
 
 
 def _load(runs: _Runs, run: int) -> int:
