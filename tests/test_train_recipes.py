@@ -64,16 +64,19 @@ def test_a_recipe_ends_with_the_network_asked_for(
     assert metrics["recipe"] == recipe and 0 <= metrics["val_accuracy"] <= 1
 
 
-def test_resume_in_a_later_stage_is_exact(digits: LabelledFeatures, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("recipe", "last"), [("two-stage", 2), ("distillation", 4), ("stochastic", 2)])
+def test_resume_in_a_later_stage_is_exact(
+    recipe: str, last: int, digits: LabelledFeatures, tmp_path: Path
+) -> None:
     config = TrainConfig.plain(epochs=4, batch_size=32)
-    whole, _ = fit_recipe("two-stage", models.build, ARCH, digits, config, tmp_path / "whole.pt")
+    whole, _ = fit_recipe(recipe, models.build, ARCH, digits, config, tmp_path / "whole.pt")
     out = tmp_path / "cut.pt"
     with pytest.raises(KeyboardInterrupt):
-        fit_recipe("two-stage", models.build, ARCH, digits, config, out, observer=Watch((2, 1)))
+        fit_recipe(recipe, models.build, ARCH, digits, config, out, observer=Watch((2, 1)))
     assert stage_file(out, 0).is_file() and not out.exists()
     watch = Watch()
-    resumed, _ = fit_recipe("two-stage", models.build, ARCH, digits, config, out, resume=True, observer=watch)
-    assert watch.epochs == [(1, 2)], "the first stage is not trained again"
+    resumed, _ = fit_recipe(recipe, models.build, ARCH, digits, config, out, resume=True, observer=watch)
+    assert watch.epochs == [(1, last)], "the first stage is not trained again"
     a, b = whole.state_dict(), resumed.state_dict()
     assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
