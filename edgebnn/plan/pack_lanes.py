@@ -398,26 +398,81 @@ def lanes_cost(params: Params, kernel: str) -> float:
     narrow, groups = params["field_bits"] == 4, params["groups"]
     words = -(-pixels // 8)
     passes = -(-pixels // 16) if narrow else words
-    counts = params["counts"]
-    if params["chunks"] > 1:  # a byte more a group
-        counts = counts[: len(counts) - groups]
-    units, chunks = float((counts % 16).sum() + (counts // 16).sum()), len(counts) / 8
-    top = top_code(params["code_max"], params["field_bits"])
-    sums = (34.0 if top == 3 else 31.5) * units + 260.0 * chunks
-    sums += (290.0 if narrow else 190.0) * chunks + 320.0 * (chunks - groups)
-    per_word = 4300.0
-    if params["fast"]:
-        channels = 4 if params["weight_kind"] == 1 else 2
-        out = {"b1": 30.0, "s8": 66.0}
-        per_word = channels * out[kernel.removesuffix("__cortex_m4").rpartition("_")[2]]
-        per_word += 100.0 * (params["weight_kind"] != 1) + 250.0 * (params["combine"] != 0)
-    build = 0.0 if params["lists"] is not None else groups * (8.0 * k + 750.0)
-    fill = 7.2 if narrow else 13.0
-    if params["block_words"] % 4:
-        fill = 35.0
-    if (d["stride_h"], d["stride_w"]) != (1, 1) or d["out_w"] != d["in_w"]:
-        fill = 150.0
     blocks = -(-words // params["block_words"])
+    units, chunks = _units(params["counts"], groups, params["chunks"])
+    more = chunks - groups
+    top = top_code(params["code_max"], params["field_bits"])
+    sums = (33.8 * units + 292.0 * chunks) if top == 3 else (31.5 * units + 323.0 * chunks)
+    sums += (291.0 if narrow else 191.0) * chunks + (338.0 if narrow else 0.0) * more
+    if params["fast"]:
+        rest = groups * (247.0 * blocks + 31.6 * passes) + more * (13.0 * passes + 155.0 * blocks)
+        rest += _epilogue_cost(params, words, blocks)
+    else:
+        rest = groups * (650.0 * blocks + 4300.0 * words)
+    build = 0.0 if params["lists"] is not None else groups * (7.9 * k + 215.0) + 446.0 * chunks
     slow = 1.0 if kernel.endswith("cortex_m4") else 1.6
-    rest = groups * (650.0 * blocks + words * per_word) + blocks * build
-    return slow * (passes * sums + rest + fill * k * words)
+    return slow * (passes * sums + rest + blocks * build + _fill_cost(params, blocks))
+
+
+def _units(counts: npt.NDArray[np.uint8], groups: int, chunks: int) -> tuple[int, int]:
+    """Units and chunks of all groups. ``chunks``: field of the params."""
+    if chunks == 1:
+        return int((counts % 16).sum() + (counts // 16).sum()), groups
+    at = units = found = 0
+    for _ in range(groups):
+        n = int(counts[at])
+        part = counts[at + 1 : at + 1 + 8 * n]
+        units += int((part % 16).sum() + (part // 16).sum())
+        found, at = found + n, at + 1 + 8 * n
+    return units, found
+
+
+def _epilogue_cost(params: Params, words: int, blocks: int) -> float:
+    """Of a layer whose params say fast."""
+    out_c, groups, flags = params["dims"]["out_c"], params["groups"], params["fast"]
+    if params["out_dtype"] == 1:
+        return out_c * (25.0 * words + 85.0 * blocks) + 21.0 * groups * blocks
+    pairs = params["weight_kind"] != 1
+    a_word, a_row = 64.0, 125.0
+    for flag, word, row in (
+        (_UP, 17.0, 30.0),
+        (_MAPPED, 118.0, 75.0),
+        (_ALONE, 8.0, 51.0),
+        (_LIMITED, 32.0, 80.0),
+        (_NARROW, 12.0, 50.0),
+        (_FUSED, 0.0, 23.0),
+        (_CODES, 155.0, 96.0),
+    ):
+        a_word, a_row = (a_word + word, a_row + row) if flags & flag else (a_word, a_row)
+    return out_c * (a_word * words + a_row * blocks) + groups * (231.0 * blocks + 88.0 * pairs * words)
+
+
+def _fill_cost(params: Params, blocks: int) -> float:
+    """Of the planes: strips of four words of a tap by the tuned loops, others word by word (blanes_shift.c)."""
+    d, narrow, words = params["dims"], params["field_bits"] == 4, params["block_words"]
+    taps, channels = d["kernel_h"] * d["kernel_w"], d["in_c"]
+    pads = 0.0
+    if params[
+        "pad_code"
+    ]:  # words with pixels whose tap is outside: at the ends of rows, above and below, the last one
+        for ky, kx in itertools.product(range(d["kernel_h"]), range(d["kernel_w"])):
+            dy, dx = ky * d["dilation_h"] - d["pad_h"], kx * d["dilation_w"] - d["pad_w"]
+            edge = (1.0 + abs(dy) * d["out_w"] / 8.0) / (words * blocks)
+            share = min(1.0, 8.0 / d["out_w"] * (dx != 0) + edge)
+            pads += (170.0 + 9.0 * share * channels) * words * blocks
+    if (d["stride_h"], d["stride_w"]) != (1, 1) or d["out_w"] != d["in_w"]:
+        return 150.0 * taps * channels * words * blocks + pads
+    in_words = -(-d["in_h"] * d["in_w"] // 8)
+    cost = 150.0 * words * blocks * (d["kernel_w"] - 1) + pads
+    for block, ky, kx in itertools.product(range(blocks), range(d["kernel_h"]), range(d["kernel_w"])):
+        shift = (ky * d["dilation_h"] - d["pad_h"]) * d["in_w"] + kx * d["dilation_w"] - d["pad_w"]
+        start, fields = divmod(shift + 8 * words * block, 8)
+        start += fields != 0
+        for at in range(0, words, 4):
+            n, first = min(4, words - at), start + at
+            inside = first > 0 and first + 3 <= in_words
+            if n == 4 and (inside or (first == 0 and in_words >= 4)):
+                cost += (30.0 if narrow else 50.0) * channels + 110.0
+            else:
+                cost += n * (34.0 * channels + 30.0) + 110.0
+    return cost

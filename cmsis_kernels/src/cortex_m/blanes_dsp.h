@@ -96,6 +96,16 @@ EBNN_SMLA_(tb, EBNN_HIGH_, EBNN_LOW_)
 EBNN_SMLA_(bt, EBNN_LOW_, EBNN_HIGH_)
 EBNN_SMLA_(tt, EBNN_HIGH_, EBNN_HIGH_)
 
+/* Clamped to -2048 .. 2047. */
+static inline uint32_t bl_ssat12(int32_t v) {
+#if EBNN_ARM_DSP
+    __asm__("ssat %0, #12, %0" : "+r"(v));
+    return (uint32_t)v;
+#else
+    return (uint32_t)(v < -2048 ? -2048 : v > 2047 ? 2047 : v);
+#endif
+}
+
 /* Both signed halves clamped to 0 .. 2^bits - 1; bits: a literal. */
 #if EBNN_ARM_DSP
 #define EBNN_USAT16(v, bits) __asm__("usat16 %0, %1, %0" : "+r"(v) : "i"(bits))

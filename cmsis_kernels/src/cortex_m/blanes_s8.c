@@ -16,27 +16,21 @@ static int32_t addend(const ebnn_bconv_lanes_params_t *p, const uint8_t *add, ui
     return (int32_t)((uint32_t)ebnn_lanes_add(add, p->add_bytes, p->add_shift, o) - (uint32_t)(mul * bias));
 }
 
-/* Puts four times the outputs, without the shortcut, in the place of the totals of channel o: other shifts
- * than 16, PReLU and its like (max or min of two maps). */
+/* Puts four times the outputs, without the shortcut, in the place of n totals of channel o: other shifts than
+ * 16, PReLU and its like (max or min of two maps, min as max of the complements). */
 static EBNN_COLD void map(const ebnn_bconv_lanes_params_t *p, uint32_t o, int32_t bias, uint32_t n,
                           uint32_t *d) {
-    const int32_t mul = p->mul[o], mul2 = p->combine != 0u ? p->mul2[o] : 0;
+    const int two = p->combine != 0u;
+    const int32_t mul = p->mul[o], mul2 = two ? p->mul2[o] : mul, flip = p->combine == 2u ? -1 : 0;
     const int32_t add = addend(p, p->add, o, mul, bias);
-    const int32_t add2 = p->combine != 0u ? addend(p, p->add2, o, mul2, bias) : 0;
-    for (uint32_t i = 0; i < n; i += 2u, d += 4) {
-        uint32_t y = 0;
-        for (uint32_t half = 0; half < 32u; half += 16u) {
-            const int32_t v = (int16_t)(*d >> half);
-            int32_t t = v * mul + add;
-            if (p->combine != 0u) {
-                const int32_t u = v * mul2 + add2;
-                t = (p->combine == 1u ? u > t : u < t) ? u : t;
-            }
-            t >>= p->shift - 2u;
-            t = t < -2048 ? -2048 : t > 2047 ? 2047 : t; /* y beyond -512 .. 511 changes nothing */
-            y |= ((uint32_t)t & 0xFFFFu) << half;
-        }
-        *d = y;
+    const int32_t add2 = two ? addend(p, p->add2, o, mul2, bias) : add;
+    const uint32_t shift = p->shift - 2u;
+    for (; n != 0u; n -= 2u, d += 4) {
+        const int32_t t0 = bl_smlabb(*d, mul, add) ^ flip, u0 = bl_smlabb(*d, mul2, add2) ^ flip;
+        const int32_t t1 = bl_smlatb(*d, mul, add) ^ flip, u1 = bl_smlatb(*d, mul2, add2) ^ flip;
+        const int32_t y0 = ((u0 > t0 ? u0 : t0) ^ flip) >> shift, y1 = ((u1 > t1 ? u1 : t1) ^ flip) >> shift;
+        /* outputs beyond -512 .. 511 change nothing */
+        *d = ebnn_pkhbt16(bl_ssat12(y0), bl_ssat12(y1));
     }
 }
 
