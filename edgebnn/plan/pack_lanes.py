@@ -67,8 +67,9 @@ _Runs = list[list[int]]
 
 
 def _runs(row: Int, start: int, end: int) -> _Runs:
-    order = np.argsort(row[start:end], kind="stable")
-    cuts = np.searchsorted(row[start:end][order], np.arange(17))
+    codes = row[start:end].astype(np.int8)  # NumPy sorts bytes by radix
+    order = np.argsort(codes, kind="stable")
+    cuts = np.searchsorted(codes[order], np.arange(17, dtype=np.int8))
     elements = (start + order).tolist()
     return [elements[cuts[run] : cuts[run + 1]] for run in range(16)]
 
