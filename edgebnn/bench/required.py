@@ -125,7 +125,8 @@ def _dense(entries: _Entries, isa: str, document: Mapping[str, Any]) -> list[Req
     if streaming and MEMORY in streaming["own"]:
         read = streaming["own"][MEMORY]["bytes_per_s"]
         least = min(STREAMING * read * 8 / BITS, IN_CACHE)
-        what = f"2-bit weights x s8, 4096x4096, from memory ({read / 1e9:.1f} GB/s)"
+        limit = f"{STREAMING:.0%} of what {read / 1e9:.1f} GB/s allow, no more than in the cache"
+        what = f"2-bit weights x s8, 4096x4096, from memory ({limit})"
         found.append(_products(what, streaming, least, products))
     if isa == "avx2" and (cached := entries.get(("dense 4096 batch 1", "ternary x s8", isa))):
         found.append(_products("2-bit weights x s8, 4096x4096, in the cache", cached, IN_CACHE, products))
