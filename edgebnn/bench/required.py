@@ -72,10 +72,14 @@ def _ratio(what: str, entry: Mapping[str, Any], beside: str, required: float, **
 
 
 def required(document: Mapping[str, Any]) -> list[Required]:
-    """The figures for the layers and networks that the document has: single-threaded ones only, as required."""
+    """The figures for the layers and networks that the document has, failed ones too: single-threaded ones only, as
+    required."""
     if document["threads"] != 1:
         return []
     entries = {(r["shape"], r.get("precision"), r["isa"]): r for r in document["results"]}
+    for f in document["failed"]:  # "any": of no instruction set
+        for isa in document["isa"] if f["isa"] == "any" else [f["isa"]]:
+            entries[f["shape"], f.get("precision"), isa] = {"isa": isa, "peers": {}, "own": {}}
     found: list[Required] = []
     for isa in document["isa"]:
         for index, shape in enumerate(_SIX):
@@ -122,8 +126,10 @@ def _dense(entries: _Entries, isa: str, document: Mapping[str, Any]) -> list[Req
         ]
     products = {"unit": " GMAC/s"}
     streaming = entries.get(("dense 4096 batch 1, streaming", "ternary x s8", isa))
-    if streaming and MEMORY in streaming["own"]:
-        read = streaming["own"][MEMORY]["bytes_per_s"]
+    if streaming:
+        if MEMORY not in streaming["own"]:
+            streaming = {"isa": isa}
+        read = streaming.get("own", {}).get(MEMORY, {}).get("bytes_per_s", 10e9)
         least = min(STREAMING * read * 8 / BITS, IN_CACHE)
         limit = f"{STREAMING:.0%} of what {read / 1e9:.1f} GB/s allow, no more than in the cache"
         what = f"2-bit weights x s8, 4096x4096, from memory ({limit})"
@@ -138,6 +144,8 @@ def _uncapped(entry: Mapping[str, Any], peer: str) -> str:
 
 
 def _products(what: str, entry: Mapping[str, Any], least: float, more: dict[str, Any]) -> Required:
+    if "mac_per_s" not in entry:
+        return Required(what, entry["isa"], round(least / 1e9, 1), None, **more)
     speed = entry["mac_per_s"] / 1e9
     passes = [round(speed * entry["us"] / us, 1) for us in entry["passes_us"]]
     return Required(what, entry["isa"], round(least / 1e9, 1), round(speed, 1), passes, **more)
