@@ -32,7 +32,7 @@ ISAS = {
 
 
 #: additions of class sums in a group, by its classes
-COMBINE = {4: 6.0, 8: 14.0, 13: 26.0}
+COMBINE = {4: 6.0, 8: 14.0, 13: 21.0}
 
 
 def wide_cost(params: Params, isa: _Isa) -> float:
@@ -121,7 +121,7 @@ def _candidate(isa: str) -> Candidate:
 #: cycles of a word of one vector of channels in the counting kernels
 DOT_COST = {"avx2": 1.7, "avx512": 1.0, "avx512_icl": 0.7}
 #: the same with ternary weights, relative
-TERNARY_COST = {"avx2": 1.6, "avx512": 1.3, "avx512_icl": 1.1}
+TERNARY_COST = {"avx2": 1.6, "avx512": 1.3, "avx512_icl": 1.28}
 #: cycles of a vector of channels for its thresholds
 DOT_OUTPUT = {"avx2": 10.0, "avx512": 10.0, "avx512_icl": 2.5}
 #: cycles of an s8 output
