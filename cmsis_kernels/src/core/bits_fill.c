@@ -5,6 +5,7 @@
  */
 #include "bits.h"
 #include "bits_stride.h"
+#include "ebnn_kernels.h"
 #include "window.h"
 
 /* One plane and its complement. */
@@ -44,16 +45,16 @@ void ebnn_bits_shift(const uint32_t *x, uint32_t channels, uint32_t in_words, ui
     }
 }
 
-static void from_none(uint32_t channels, uint32_t *to) {
+static EBNN_COLD void from_none(uint32_t channels, uint32_t *to) {
     for (; channels != 0u; channels--) {
         to = put(to, 0u);
     }
 }
 
 /* Stride 1 and equal widths: the plane of a tap is the input's, shifted by `shift` pixels and masked. */
-static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift,
-                         uint32_t in_words, const uint32_t *masks, uint32_t *plane, uint32_t apart,
-                         ebnn_bits_shift_t one, ebnn_bits_shift_t two) {
+static EBNN_COLD void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, int32_t shift,
+                                   uint32_t in_words, const uint32_t *masks, uint32_t *plane, uint32_t apart,
+                                   ebnn_bits_shift_t one, ebnn_bits_shift_t two) {
     const uint32_t bits = (uint32_t)shift & 31u;
     int32_t word = (shift - (int32_t)bits) / 32;
     for (uint32_t i = 0; i < p->block_words; i++, word++, plane += apart) {
@@ -71,9 +72,11 @@ static void shift_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *x, i
     }
 }
 
-/* Any stride: row by row, 32 pixels of the input at a time. */
-static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *in, int32_t dy, int32_t dx,
-                          uint32_t first, uint32_t in_words, uint32_t *plane, uint32_t apart) {
+/* Any stride: row by row, 32 pixels of the input at a time. Not inlined, as what calls it is made for size.
+ */
+static __attribute__((noinline)) void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *in,
+                                                    int32_t dy, int32_t dx, uint32_t first, uint32_t in_words,
+                                                    uint32_t *plane, uint32_t apart) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t step = ebnn_bits_per_piece(d->stride_w);
     const uint32_t pixels = (uint32_t)d->out_h * d->out_w;
@@ -108,8 +111,9 @@ static void gather_planes(const ebnn_bconv_bits_params_t *p, const uint32_t *in,
     }
 }
 
-void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first, uint32_t *planes,
-                    uint32_t *masks, ebnn_bits_shift_t shift_one, ebnn_bits_shift_t shift) {
+EBNN_COLD void ebnn_bits_fill(const ebnn_bconv_bits_params_t *p, const uint32_t *in, uint32_t first,
+                              uint32_t *planes, uint32_t *masks, ebnn_bits_shift_t shift_one,
+                              ebnn_bits_shift_t shift) {
     const ebnn_conv_dims_t *d = &p->dims;
     const uint32_t in_words = ((uint32_t)d->in_h * d->in_w + 31u) / 32u;
     const uint32_t apart = 2u * (ebnn_bits_k(p) + 1u);
