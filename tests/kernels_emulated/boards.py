@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgebnn import csrc, targets
+from edgebnn.host import cdefs
 from edgebnn.plan.kernels import kernels
 from edgebnn.plan.sources import sources
 
@@ -58,6 +60,13 @@ def build(board: Board, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     entries = [k.symbol if k.isa in target.isa else "0" for k in kernels().values()]
     (folder / "kernel_table.h").write_text("".join(f"{entry},\n" for entry in entries))
+    declared = "".join((root / "include" / name).read_text() for name in cdefs.headers(root))
+    functions = set(re.findall(r"\b(\w+_get_buffer_size)\(", declared))
+    sized = [name if name in functions else "0" for name in (f"{e}_get_buffer_size" for e in entries)]
+    (folder / "size_table.h").write_text("".join(f"{name},\n" for name in sized))
+    (folder / "size_functions.h").write_text(
+        "".join(f"uint32_t {name}(const void *params);\n" for name in sized if name != "0")
+    )
     files = [
         HERE / "runner.c",
         *(root / s for s in sources(k.symbol for k in kernels().values() if k.isa in target.isa)),

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+from models.layers import EXTRA
 
 from edgebnn.ir import Graph, TensorType
 from edgebnn.ir.ops import REGISTRY
@@ -20,6 +21,7 @@ from .blob import KernelCall
 from .layers import LAYERS, check, random_codes
 
 _TRIES = 8  # random layers for every call of a kernel
+_FEWEST = 15  # calls of a kernel, if ordinary layers reach fewer: layers made for it are drawn too
 
 
 def proposals(graph: Graph, target: Target, isas: set[str], optimize: str) -> list[Choice]:
@@ -84,7 +86,7 @@ def describe(graph: Graph, choice: Choice) -> str:
 def random_calls(
     target: Target, per_kernel: Callable[[Kernel], int], most_work: int, most_data: int, seed: int = 1
 ) -> tuple[list[KernelCall], list[str]]:
-    """``per_kernel`` calls for each kernel of the target, and the kernels that no random layer reached.
+    """``per_kernel`` calls for each kernel of the target, and the kernels with less than 10 (or less than asked for).
 
     Calls over ``most_work`` bytes of RAM or ``most_data`` bytes of parameters and tensors are not taken.
     """
@@ -93,11 +95,14 @@ def random_calls(
     for op_type in dict.fromkeys(kernels()[symbol].op for symbol in wanted):
         mine = [symbol for symbol in wanted if kernels()[symbol].op == op_type]
         rng = np.random.default_rng([seed, zlib.crc32(op_type.encode())])
-        for _ in range(_TRIES * max(wanted[symbol] for symbol in mine)):
-            lacking = [symbol for symbol in mine if len(taken[symbol]) < wanted[symbol]]
+        tries = _TRIES * max(wanted[symbol] for symbol in mine)
+        rare = [maker for maker in EXTRA.get(op_type, ()) for _ in range(tries // 4)]
+        for maker in [LAYERS[op_type]] * tries + rare:
+            least = _FEWEST if maker in EXTRA.get(op_type, ()) else max(wanted.values())
+            lacking = [symbol for symbol in mine if len(taken[symbol]) < min(least, wanted[symbol])]
             if not lacking:
-                break
-            graph = LAYERS[op_type](rng)
+                continue
+            graph = maker(rng)
             check(graph)
             isas = {kernels()[symbol].isa for symbol in lacking}
             proposed = proposals(graph, target, isas, "size" if rng.random() < 0.3 else "speed")
@@ -109,5 +114,5 @@ def random_calls(
                 made = call(graph, choice, kernels()[symbol].struct, rng, describe(graph, choice))
                 if made.work_size() <= most_work and made.data_size() <= most_data:
                     taken[symbol].append(made)
-    unreached = [symbol for symbol, count in wanted.items() if count and not taken[symbol]]
+    unreached = [symbol for symbol, count in wanted.items() if len(taken[symbol]) < min(count, 10)]
     return [made for calls in taken.values() for made in calls], unreached

@@ -35,6 +35,12 @@ static const ebnn_kernel_t kernels[] = {
 #include "kernel_table.h"
 };
 
+/* Likewise the *_get_buffer_size of each kernel, 0 where it has none. */
+#include "size_functions.h"
+static uint32_t (*const sizes[])(const void *params) = {
+#include "size_table.h"
+};
+
 extern uint8_t work_start[], work_end[];
 
 static uint32_t semihost(uint32_t operation, const void *argument) {
@@ -121,6 +127,13 @@ static void run_case(const case_t *c) {
     }
     if (end > copy) {
         fail("too large for this board");
+        return;
+    }
+    const uint32_t asked = sizes[c->kernel] != NULL ? sizes[c->kernel](c->params) : 0u;
+    if (asked != c->scratch_size) {
+        print_number("# asks for ", asked, " bytes, ");
+        print_number("the planner gives ", c->scratch_size, "\n");
+        fail("scratch size");
         return;
     }
     to_the_end(c->in[moved], c->in_size[moved]);
