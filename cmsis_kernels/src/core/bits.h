@@ -62,6 +62,35 @@ const uint16_t *ebnn_bits_sum(const uint16_t *list, const uint32_t *base, const 
                               uint32_t bits, uint32_t *sums);
 void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list);
 
+/* Where the entries of each pattern go in a class list; writes the fillers of odd runs. */
+static inline void ebnn_bits_sort_starts(uint32_t n, const uint16_t *counts, uint16_t *list, uint16_t **at) {
+    for (uint32_t j = 0; j < 8u; j++) {
+        at[14u - 2u * j] = list;
+        list += *counts;
+        at[2u * j + 1u] = list;
+        list += counts[1];
+        if (((counts[0] + counts[1]) & 1u) != 0u) {
+            *list++ = (uint16_t)(8u * n);
+        }
+        counts += 2;
+    }
+}
+
+/* The last n < 8 elements, offset: 8 * the first one's k. */
+static inline void ebnn_bits_sort_rest(const uint32_t *codes, uint32_t n, uint32_t offset, uint16_t **at) {
+    for (uint32_t v = n != 0u ? *codes : 0u; n != 0u; n--, v >>= 4, offset += 8u) {
+        *at[v & 15u]++ = (uint16_t)(offset + 4u * (v & 1u));
+    }
+}
+
+/* Arrays on the stack of hand-written combinations of class sums, 9 bits each: m, n (two of one, the other
+ * parity of classes), q, r (four), p3. */
+#define EBNN_BITS_AT_M "0"
+#define EBNN_BITS_AT_N "36"
+#define EBNN_BITS_AT_Q "72"
+#define EBNN_BITS_AT_R "108"
+#define EBNN_BITS_AT_P3 "144"
+
 /* For collect: entries 8 * k, of rows that have no complements. */
 #define EBNN_BITS_ROWS 0u
 

@@ -7,16 +7,7 @@
 
 void ebnn_bits_sort(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list) {
     uint16_t *at[16];
-    for (uint32_t j = 0; j < 8u; j++) {
-        at[14u - 2u * j] = list;
-        list += *counts;
-        at[2u * j + 1u] = list;
-        list += counts[1];
-        if (((counts[0] + counts[1]) & 1u) != 0u) {
-            *list++ = (uint16_t)(8u * n);
-        }
-        counts += 2;
-    }
+    ebnn_bits_sort_starts(n, counts, list, at);
     for (uint32_t k = 0; k < n; k += 8u) {
         uint32_t v = *codes++;
         for (uint32_t i = k; i < n && i < k + 8u; i++, v >>= 4) {

@@ -105,6 +105,16 @@ static EBNN_WIDE_INLINE void ebnn_wide_double_minus(ebnn_lane_t *out, const ebnn
     }
 }
 
+/* The double of a sum, flipped. */
+static EBNN_WIDE_INLINE void ebnn_wide_double(ebnn_lane_t *sum, const uint32_t width) {
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = width - 1u; i > 0u; i--) {
+        sum[i] = sum[i - 1u];
+    }
+    sum[0] = ebnn_lane_splat(0);
+    ebnn_wide_flip(sum, width);
+}
+
 /* A lane header may bring this function of its own (same name, same contract). */
 #ifdef EBNN_WIDE_CLASS_HEADER
 #include EBNN_WIDE_CLASS_HEADER
@@ -125,13 +135,8 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
         end = ebnn_wide_add_runs(sum, base, list, runs[0], width);
         ebnn_wide_flip(sum, width);
         end = ebnn_wide_add_runs(sum, base, end, runs[1], width);
-        if (bit != 0u) { /* doubled and flipped */
-            EBNN_WIDE_UNROLL
-            for (uint32_t i = width - 1u; i > 0u; i--) {
-                sum[i] = sum[i - 1u];
-            }
-            sum[0] = ebnn_lane_splat(0);
-            ebnn_wide_flip(sum, width);
+        if (bit != 0u) {
+            ebnn_wide_double(sum, width);
         }
     }
     return end;

@@ -7,14 +7,7 @@
 
 #if EBNN_THUMB2
 
-/* Arrays of the function on its stack: m, n (two of the odd, the even classes' sums), q, r (four), p3; 9 bits
- * each. */
-#define AT_M "0"
-#define AT_N "36"
-#define AT_Q "72"
-#define AT_R "108"
-#define AT_P3 "144"
-
+/* The stack frame: EBNN_BITS_AT_M and its like; m: sums of odd classes, n: of even ones. */
 /* clang-format off */
 __asm__(
     ".syntax unified\n.thumb\n"
@@ -47,9 +40,9 @@ __asm__(
     ".endm\n"
     /* bit `bit` of the comparison; x: r, p2, p3 of the bit below, y: of this one. r5, r6 carries; r0, r1, r2 results */
     ".macro EBNN_STEP x1, x2, x3, y1, y2, y3\n"
-    ".if bit < 8\n ldr r3, [sp, #(4 * bit + " AT_M ")]\n ldr \\y2, [sp, #(4 * bit + " AT_N ")]\n .endif\n"
-    "  ldr r4, [sp, #(4 * bit + " AT_Q ")]\n ldr \\y1, [sp, #(4 * bit + " AT_R ")]\n"
-    "  ldr \\y3, [sp, #(4 * bit + " AT_P3 ")]\n"
+    ".if bit < 8\n ldr r3, [sp, #(4 * bit + " EBNN_BITS_AT_M ")]\n ldr \\y2, [sp, #(4 * bit + " EBNN_BITS_AT_N ")]\n .endif\n"
+    "  ldr r4, [sp, #(4 * bit + " EBNN_BITS_AT_Q ")]\n ldr \\y1, [sp, #(4 * bit + " EBNN_BITS_AT_R ")]\n"
+    "  ldr \\y3, [sp, #(4 * bit + " EBNN_BITS_AT_P3 ")]\n"
     ".if bit == 0\n"
     "  EBNN_SUM2 r3, \\y2, r5\n EBNN_SUM2 \\y1, r4, r6\n bic r0, r4\n bic r1, r4\n bic r2, r4\n"
     ".else\n"

@@ -19,16 +19,7 @@
 
 void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list) {
     uint16_t *at[16];
-    for (uint32_t j = 0; j < 8u; j++) {
-        at[14u - 2u * j] = list;
-        list += *counts;
-        at[2u * j + 1u] = list;
-        list += counts[1];
-        if (((counts[0] + counts[1]) & 1u) != 0u) {
-            *list++ = (uint16_t)(8u * n);
-        }
-        counts += 2;
-    }
+    ebnn_bits_sort_starts(n, counts, list, at);
     uint32_t offset = 0;
     for (; n >= 8u; n -= 8u) {
         uint32_t t, p;
@@ -38,9 +29,7 @@ void ebnn_bits_sort__cortex_m4(const uint32_t *codes, uint32_t n, const uint16_t
                          : "memory");
     }
     offset &= ~7u;
-    for (uint32_t v = n != 0u ? *codes : 0u; n != 0u; n--, v >>= 4, offset += 8u) {
-        *at[v & 15u]++ = (uint16_t)(offset + 4u * (v & 1u));
-    }
+    ebnn_bits_sort_rest(codes, n, offset, at);
 }
 
 #else

@@ -7,14 +7,7 @@
 
 #if EBNN_THUMB1
 
-/* Arrays of the function on its stack, 9 bits each: m, n (two of the even, the odd classes' sums), q, r
- * (four), p3. */
-#define AT_M "0"
-#define AT_N "36"
-#define AT_Q "72"
-#define AT_R "108"
-#define AT_P3 "144"
-
+/* The stack frame: EBNN_BITS_AT_M and its like; m: sums of even classes, n: of odd ones. */
 /* clang-format off */
 __asm__(
     ".syntax unified\n.thumb\n"
@@ -48,23 +41,23 @@ __asm__(
     "ebnn_bits_buckets7_m0:\n"
     "  push {r2-r7, lr}\n mov r4, r8\n push {r4}\n sub sp, #180\n"
     "  movs r1, #208\n adds r1, r0\n" /* class 4 */
-    "  EBNN_M0_FOURS 0, 26, 0, 26, " AT_M ", " AT_Q "\n" /* 0 + 4, 2 + 6 */
+    "  EBNN_M0_FOURS 0, 26, 0, 26, " EBNN_BITS_AT_M ", " EBNN_BITS_AT_Q "\n" /* 0 + 4, 2 + 6 */
     "  adds r0, #28\n adds r1, #28\n" /* classes 1 and 5 */
-    "  EBNN_M0_FOURS 0, 26, 0, 26, " AT_N ", " AT_R "\n" /* 1 + 5, 3 + 7 */
+    "  EBNN_M0_FOURS 0, 26, 0, 26, " EBNN_BITS_AT_N ", " EBNN_BITS_AT_R "\n" /* 1 + 5, 3 + 7 */
     "  subs r1, #76\n movs r0, #104\n adds r0, r1\n" /* classes 4 and 6 */
-    "  EBNN_M0_FOURS 0, 13, 0, 13, -1, " AT_P3 "\n" /* 4 + 6, 5 + 7 */
+    "  EBNN_M0_FOURS 0, 13, 0, 13, -1, " EBNN_BITS_AT_P3 "\n" /* 4 + 6, 5 + 7 */
     "  ldr r7, [sp, #184]\n mvns r7, r7\n"
     "  lsls r2, r7, #31\n asrs r2, r2, #31\n lsls r3, r7, #30\n asrs r3, r3, #31\n lsls r4, r7, #29\n asrs r4, r4, #31\n"
     "  movs r0, #0\n movs r1, #0\n mov r8, r0\n"
     /* r0, r1 carries of p2 = m + n and p0 = q + r, r2..r4 results, r8 p2 of the bit below */
     ".set bit, 0\n"
     ".rept 9\n"
-    "  ldr r5, [sp, #(4 * bit + " AT_M ")]\n ldr r6, [sp, #(4 * bit + " AT_N ")]\n EBNN_M0_SUM3 r5, r0, r6\n"
+    "  ldr r5, [sp, #(4 * bit + " EBNN_BITS_AT_M ")]\n ldr r6, [sp, #(4 * bit + " EBNN_BITS_AT_N ")]\n EBNN_M0_SUM3 r5, r0, r6\n"
     "  mov r6, r8\n mov r8, r5\n"
-    "  ldr r5, [sp, #(4 * bit + " AT_Q ")]\n ldr r7, [sp, #(4 * bit + " AT_R ")]\n EBNN_M0_SUM3 r5, r1, r7\n"
+    "  ldr r5, [sp, #(4 * bit + " EBNN_BITS_AT_Q ")]\n ldr r7, [sp, #(4 * bit + " EBNN_BITS_AT_R ")]\n EBNN_M0_SUM3 r5, r1, r7\n"
     "  EBNN_M0_NOT_LESS r3, r6, r5\n"
     ".if bit\n"
-    "  ldr r6, [sp, #(4 * bit + " AT_R " - 4)]\n ldr r7, [sp, #(4 * bit + " AT_P3 " - 4)]\n"
+    "  ldr r6, [sp, #(4 * bit + " EBNN_BITS_AT_R " - 4)]\n ldr r7, [sp, #(4 * bit + " EBNN_BITS_AT_P3 " - 4)]\n"
     "  EBNN_M0_NOT_LESS r2, r6, r5\n EBNN_M0_NOT_LESS r4, r7, r5\n"
     ".else\n"
     "  bics r2, r5\n bics r4, r5\n"
@@ -72,7 +65,7 @@ __asm__(
     ".set bit, bit + 1\n"
     ".endr\n"
     "  mov r6, r8\n EBNN_M0_NOT_LESS r3, r6, r1\n"
-    "  ldr r6, [sp, #(32 + " AT_R ")]\n ldr r7, [sp, #(32 + " AT_P3 ")]\n"
+    "  ldr r6, [sp, #(32 + " EBNN_BITS_AT_R ")]\n ldr r7, [sp, #(32 + " EBNN_BITS_AT_P3 ")]\n"
     "  EBNN_M0_NOT_LESS r2, r6, r1\n EBNN_M0_NOT_LESS r4, r7, r1\n"
     "  ldr r7, [sp, #188]\n ands r1, r7\n ands r2, r7\n ands r3, r7\n ands r4, r7\n"
     "  ldr r5, [sp, #212]\n ldr r6, [sp, #216]\n lsls r6, r6, #2\n"
@@ -98,16 +91,7 @@ ebnn_bits_buckets_t ebnn_bits_buckets_of__cortex_m0(uint32_t bits) {
 
 void ebnn_bits_sort__cortex_m0(const uint32_t *codes, uint32_t n, const uint16_t *counts, uint16_t *list) {
     uint16_t *at[16];
-    for (uint32_t j = 0; j < 8u; j++) {
-        at[14u - 2u * j] = list;
-        list += *counts;
-        at[2u * j + 1u] = list;
-        list += counts[1];
-        if (((counts[0] + counts[1]) & 1u) != 0u) {
-            *list++ = (uint16_t)(8u * n);
-        }
-        counts += 2;
-    }
+    ebnn_bits_sort_starts(n, counts, list, at);
     uint32_t offset = 0;
     for (; n >= 8u; n -= 8u) {
         uint32_t t, p, s;
@@ -118,9 +102,7 @@ void ebnn_bits_sort__cortex_m0(const uint32_t *codes, uint32_t n, const uint16_t
                          : [v] "l"(v), [at] "l"(at)
                          : "cc", "memory");
     }
-    for (uint32_t v = n != 0u ? *codes : 0u; n != 0u; n--, v >>= 4, offset += 8u) {
-        *at[v & 15u]++ = (uint16_t)(offset + 4u * (v & 1u));
-    }
+    ebnn_bits_sort_rest(codes, n, offset, at);
 }
 
 #else

@@ -139,13 +139,8 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
             }
         }
         neon_settle(sum, q, width);
-        if (bit != 0u) { /* doubled and flipped */
-            EBNN_WIDE_UNROLL
-            for (uint32_t i = width - 1u; i > 0u; i--) {
-                sum[i] = sum[i - 1u];
-            }
-            sum[0] = ebnn_lane_splat(0);
-            ebnn_wide_flip(sum, width);
+        if (bit != 0u) {
+            ebnn_wide_double(sum, width);
         }
     }
     return end;
