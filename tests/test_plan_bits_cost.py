@@ -17,21 +17,22 @@ KERNELS = "ebnn_bconv2d_bits"
 
 
 @pytest.mark.parametrize(
-    ("size", "out_c", "kernel", "kind"),
+    ("size", "out_c", "kernel", "kind", "zero_pad"),
     [
-        ((25, 5, 64), 64, (1, 1), "binary"),
-        ((25, 1, 64), 64, (5, 1), "binary"),
-        ((10, 10, 16), 32, (3, 3), "binary"),
-        ((20, 10, 8), 24, (3, 3), "binary"),
-        ((8, 8, 128), 32, (3, 3), "binary"),
-        ((25, 1, 64), 64, (5, 1), "ternary"),
-        ((25, 5, 64), 32, (1, 1), "ternary"),
+        ((25, 5, 64), 64, (1, 1), "binary", False),
+        ((25, 1, 64), 64, (5, 1), "binary", False),
+        ((10, 10, 16), 32, (3, 3), "binary", False),
+        ((20, 10, 8), 24, (3, 3), "binary", False),
+        ((8, 8, 128), 32, (3, 3), "binary", False),
+        ((25, 1, 64), 64, (5, 1), "ternary", False),
+        ((25, 5, 64), 32, (1, 1), "ternary", False),
+        ((10, 10, 32), 32, (3, 3), "ternary", True),
     ],
 )
 def test_cycles_are_near_the_estimate(
-    size: tuple[int, int, int], out_c: int, kernel: tuple[int, int], kind: str
+    size: tuple[int, int, int], out_c: int, kernel: tuple[int, int], kind: str, zero_pad: bool
 ) -> None:
-    graph = low_bit(size, out_c, kernel, "b1", kind)(np.random.default_rng(7))
+    graph = low_bit(size, out_c, kernel, "b1", kind, zero_pad=zero_pad)(np.random.default_rng(7))
     costs = {
         c.variant: c.cost
         for c in choices(graph, graph.ops[0], "cortex-m4")

@@ -170,7 +170,9 @@ uint32_t ebnn_bconv2d_bits_buckets__cortex_m4_get_buffer_size(const void *params
 uint32_t ebnn_bconv2d_bits_minority__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits_zero__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits_zero__thumb2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits_zero_any__thumb2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits_zero__cortex_m4_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_bits_zero_any__cortex_m4_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_bits__mve_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__portable_get_buffer_size(const void *params);
 uint32_t ebnn_bdense_bits__cortex_m0_get_buffer_size(const void *params);

@@ -49,7 +49,8 @@ def bits_cost(packed: Packed, isa: str) -> float:
         rows = p["borders"].astype(int)
         first = (rows[:, 0] * d["out_w"] + rows[:, 2]) // 32
         last = ((rows[:, 1] - 1) * d["out_w"] + rows[:, 3] - 1) // 32
-        cycles += units * (480.0 * words + 145.0 * float((last - first + 1).sum()))
+        runs = 1.0 if p["way"] == 1 else 0.5  # eight a group of four channels, or one a channel
+        cycles += runs * units * (480.0 * words + 145.0 * float((last - first + 1).sum()))
         cycles += 110.0 * len(rows) * words
     return cycles * SLOWER[isa]
 
@@ -76,9 +77,9 @@ def bits_kernel(packed: Packed, isa: str) -> str | Unfit:
     """The kernel that has no more code than the packed layer needs."""
     p, form, thumb2 = packed.params, "", isa in ("cortex_m4", "thumb2")
     if p["borders"] is not None:
-        if isa != "portable" and not (thumb2 and p["way"] == 1 and p["bits"] <= 7):
-            return Unfit("pads such a layer with +1, not with 0")
-        form = "_zero"
+        if isa != "portable" and not thumb2:
+            return Unfit("pads with +1, not with 0")
+        form = "_zero_any" if thumb2 and (p["way"] != 1 or p["bits"] > 7) else "_zero"
     elif thumb2:
         if p["way"] == 1 and p["bits"] <= 7:
             form = "_buckets"

@@ -5,72 +5,22 @@
  */
 #include "ebnn_kernels.h"
 
-#include "bits_driver.h"
+#include "bits_zero_driver.h"
 
 uint32_t ebnn_bconv2d_bits_zero__portable_get_buffer_size(const void *params) {
     return ebnn_bits_zero_buffer_size(params);
 }
 
-/* The outputs of one group and word: up to `channels` words, stride words apart. Returns the end of the
- * lists. */
-static const uint16_t *run_word(const ebnn_bconv_bits_params_t *p, uint32_t group, const uint16_t *list,
-                                const uint32_t *planes, const uint32_t *masks, uint32_t mask, uint32_t *out,
-                                uint32_t stride, uint32_t channels) {
-    const uint32_t first = EBNN_BITS_RUNS * group;
-    const uint32_t runs = p->way == EBNN_BITS_BUCKETS ? EBNN_BITS_RUNS : channels;
-    uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
-    ebnn_bits_border_starts(p, masks, first, runs, p->bits, EBNN_BITS_MOST, sums);
-    list = ebnn_bits_sum_from(list, planes, p->runs + 2u * first, runs, p->bits, sums);
-    if (p->way == EBNN_BITS_BUCKETS) {
-        uint32_t flags[3], y[4];
-        ebnn_bits_border_flags(p, masks, group, flags);
-        ebnn_bits_buckets_from(sums, p->bits, flags, mask, y, 1u);
-        for (uint32_t c = 0; c < channels; c++) {
-            out[c * stride] = y[c];
-        }
-        return list;
-    }
-    for (uint32_t c = 0; c < channels; c++) {
-        out[c * stride] = sums[EBNN_BITS_MOST * c + p->bits - 1u] & mask;
-    }
-    return list;
+static const uint16_t *sum(const ebnn_bconv_bits_params_t *p, const uint32_t *masks, uint32_t first,
+                           uint32_t n, const uint16_t *list, const uint32_t *planes, uint32_t *sums) {
+    ebnn_bits_border_starts(p, masks, first, n, p->bits, EBNN_BITS_MOST, sums);
+    return ebnn_bits_sum_from(list, planes, p->runs + 2u * first, n, p->bits, sums);
 }
 
 ebnn_status_t ebnn_bconv2d_bits_zero__portable(const void *params, const ebnn_io_t *io) {
-    const ebnn_bconv_bits_params_t *p = params;
-    const uint32_t k = ebnn_bits_k(p), apart = 2u * (k + 1u);
-    const uint32_t pixels = (uint32_t)p->dims.out_h * p->dims.out_w;
-    const uint32_t stride = (pixels + 31u) / 32u;
-    const uint32_t most = p->way == EBNN_BITS_BUCKETS ? 4u : EBNN_BITS_RUNS;
-    uint32_t *planes = io->scratch;
-    uint32_t *masks = planes + apart * p->block_words;
-    uint32_t *borders = masks + 2u * p->block_words;
-    uint16_t *buffer = (uint16_t *)(borders + ebnn_bits_border_words(p) * p->block_words);
-    for (uint32_t block = 0; block < pixels; block += 32u * p->block_words) {
-        const uint32_t left = pixels - block;
-        const uint32_t live = left < 32u * p->block_words ? left : 32u * p->block_words;
-        const uint32_t words = (live + 31u) / 32u, last_mask = 0xFFFFFFFFu >> (-live & 31u);
-        const uint16_t *list = p->lists;
-        ebnn_bits_fill(p, io->in[0], block, planes, masks, ebnn_bits_shift_one, ebnn_bits_shift);
-        ebnn_bits_border_masks(p, block, words, borders);
-        for (uint32_t group = 0; group < p->groups; group++) {
-            const uint32_t rest = p->dims.out_c - most * group;
-            uint32_t *out = (uint32_t *)io->out + most * group * stride + block / 32u;
-            if (p->lists == NULL) {
-                if (p->way == EBNN_BITS_BUCKETS) {
-                    ebnn_bits_sort(p->codes + (k + 7u) / 8u * group, k, p->counts + 16u * group, buffer);
-                } else {
-                    ebnn_bits_build_channels(p, ebnn_bits_collect, most * group, buffer);
-                }
-                list = buffer;
-            }
-            const uint16_t *end = list;
-            for (uint32_t w = 0; w < words; w++) {
-                end = run_word(p, group, list, planes + apart * w, borders + ebnn_bits_border_words(p) * w,
-                               w + 1u == words ? last_mask : ~0u, out + w, stride, rest < most ? rest : most);
-            }
-            list = end;
-        }
-    }
-    return EBNN_OK;
+    const ebnn_bits_parts_t parts = {.shift_one = ebnn_bits_shift_one,
+                                     .shift = ebnn_bits_shift,
+                                     .sort = ebnn_bits_sort,
+                                     .collect = ebnn_bits_collect};
+    return ebnn_bits_run_zero(params, io, &parts, sum);
 }

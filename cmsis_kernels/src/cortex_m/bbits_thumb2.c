@@ -39,6 +39,14 @@ ebnn_status_t ebnn_bconv2d_bits_zero__thumb2(const void *params, const ebnn_io_t
     return ebnn_bconv2d_bits_zero__cortex_m4(params, io);
 }
 
+uint32_t ebnn_bconv2d_bits_zero_any__thumb2_get_buffer_size(const void *params) {
+    return ebnn_bconv2d_bits_zero_any__cortex_m4_get_buffer_size(params);
+}
+
+ebnn_status_t ebnn_bconv2d_bits_zero_any__thumb2(const void *params, const ebnn_io_t *io) {
+    return ebnn_bconv2d_bits_zero_any__cortex_m4(params, io);
+}
+
 uint32_t ebnn_bdense_bits__thumb2_get_buffer_size(const void *params) {
     return ebnn_bdense_bits__cortex_m4_get_buffer_size(params);
 }
