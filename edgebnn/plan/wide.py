@@ -47,7 +47,7 @@ def wide_cost(params: Params, isa: _Isa) -> float:
     cost = blocks * (isa.add * (adds + combine) + fill)
     if d["stride_h"] * d["stride_w"] > 1 or d["out_w"] != d["in_w"]:  # grids are made row by row
         rows = min(d["in_h"], d["out_h"] * min(d["stride_h"], d["kernel_h"]))
-        cost += 25.0 * d["in_c"] * params["in_bits"] * d["kernel_w"] * rows * -(-d["out_w"] // 32)
+        cost += 18.0 * d["in_c"] * params["in_bits"] * d["kernel_w"] * rows * -(-d["out_w"] // 32)
     if params.get("threshold") is not None:
         return cost + blocks * isa.add * d["out_c"] * params["threshold_bits"]
     return cost + isa.epilogue * d["out_c"] * blocks * isa.lane.pixels
