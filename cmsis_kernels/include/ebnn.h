@@ -18,7 +18,8 @@ extern "C" {
 #endif
 
 /* Model ABI: the structs below and those of all params headers, their fields and what kernels take them for.
- * It goes up with every change of them that is published (SPEC.md). Emitted models check it at compile time.
+ * It goes up with the first change of them since a release (SPEC.md). Emitted models check it at compile
+ * time.
  */
 #define EBNN_ABI 2
 
