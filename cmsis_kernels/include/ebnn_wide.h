@@ -71,8 +71,8 @@ typedef struct {
     ebnn_epilogue_t epilogue; /* threshold is NULL: see above */
     uint16_t block_pixels;    /* gathered at a time */
     uint8_t weight_kind;      /* 1 binary, 2 ternary */
-    uint8_t lanes;            /* that the weights were packed for; 32: the lookup kernel, bytes for words */
-    uint8_t in_bits;          /* 1..4 */
+    uint8_t lanes;   /* that the weights were packed for; 32: the lookup kernel, half bytes for words */
+    uint8_t in_bits; /* 1..4 */
     int8_t gain;
 } ebnn_bconv_dot_params_t;
 

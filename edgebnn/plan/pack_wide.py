@@ -289,7 +289,8 @@ def pack_dot(
     full[:channels] = words
     if lanes == LUT_LANES:
         octets = full[..., 0].astype("<u4").view(np.uint8).reshape(padded // lanes, lanes, -1)
-        weights = np.ascontiguousarray(octets.transpose(0, 2, 1)).view("<u4").astype(np.uint32)
+        halves = np.stack([octets & 15, octets >> 4], axis=-1).transpose(0, 2, 3, 1)  # byte, half, channel
+        weights = np.ascontiguousarray(halves).view("<u4").astype(np.uint32)
     else:
         weights = full.reshape(padded // lanes, lanes, *words.shape[1:]).transpose(0, 2, 3, 1)
     params: dict[str, Any] = {

@@ -1,10 +1,10 @@
 /*
  * Convolution of b1 and u2..u4 with binary weights by tables: for each half byte of a pixel's bits a table of
  * 16 counts, looked up by 64 channels' half bytes at once (VPSHUFB). Several rows x 64 channels at a time, so
- * that weights are unpacked once for all of them; a row is one bit of the codes of a pixel's taps.
+ * that weights are loaded once for all of them; a row is one bit of the codes of a pixel's taps.
  *
- * Parameters as in ebnn_bconv_dot_params_t with lanes = 32: weights are bytes, [out_c / 32][byte of the
- * taps][32].
+ * Parameters as in ebnn_bconv_dot_params_t with lanes = 32: weights are half bytes, a byte each, so that they
+ * need no unpacking: [out_c / 32][byte of the taps][low, high][32].
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -47,7 +47,7 @@ static inline __m256i row_at(const lut_t *t, uint32_t offset) {
  * odd ones. */
 static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const uint8_t *w, uint32_t bytes,
                                        const uint32_t n, const uint32_t vectors, __m256i (*counts)[2][2]) {
-    const size_t next = (size_t)bytes * LUT_LANES; /* from one vector of channels to the next */
+    const size_t next = 2u * (size_t)bytes * LUT_LANES; /* from one vector of channels to the next */
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t v = 0; v < vectors; v++) {
             counts[i][v][0] = counts[i][v][1] = _mm256_setzero_si256();
@@ -69,11 +69,7 @@ static EBNN_DOT_INLINE void lut_counts(const lut_t *t, const uint8_t *x, const u
                 __m256i index[2];
                 LUT_UNROLL
                 for (uint32_t v = 0; v < vectors; v++) {
-                    index[v] = ebnn_lane_load(w + v * next + (size_t)k * LUT_LANES);
-                    if (half != 0u) {
-                        index[v] = _mm256_srli_epi16(index[v], 4);
-                    }
-                    index[v] = _mm256_and_si256(index[v], _mm256_set1_epi8(15));
+                    index[v] = ebnn_lane_load(w + v * next + ((size_t)k * 2u + half) * LUT_LANES);
                 }
                 LUT_UNROLL
                 for (uint32_t i = 0; i < n; i++) {
@@ -163,7 +159,7 @@ static EBNN_DOT_INLINE void lut_block(const ebnn_bconv_dot_params_t *p, const eb
                                       const uint8_t *x, uint32_t first, uint32_t n, uint32_t bytes,
                                       uint32_t c, const uint32_t vectors, const uint32_t bits,
                                       const uint32_t tile) {
-    const uint8_t *w = (const uint8_t *)p->weights + (size_t)c * bytes;
+    const uint8_t *w = (const uint8_t *)p->weights + 2u * (size_t)c * bytes;
     __m256i counts[MOST_ROWS][2][2];
     uint32_t i = 0;
     while (i < n) {
