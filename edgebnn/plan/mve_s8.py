@@ -1,10 +1,10 @@
-"""Candidates of the s8 kernels for cores with MVE (Cortex-M55, M85). Costs are rough cycles."""
+"""Candidates of the s8 kernels and the quantiser for cores with MVE (Cortex-M55, M85). Costs are rough cycles."""
 
 from __future__ import annotations
 
 from edgebnn.plan import pack_s8
-from edgebnn.plan.geometry import params_bytes
-from edgebnn.plan.portable import conv_s8_params
+from edgebnn.plan.geometry import bit_count, params_bytes
+from edgebnn.plan.portable import conv_s8_params, quantize_params
 from edgebnn.plan.types import Candidate, Choice, Context
 
 
@@ -53,7 +53,27 @@ def _depthwise(c: Context) -> list[Choice] | str:
     return choices
 
 
+#: as in src/mve/quantize_planes_mve.c
+MOST_SHIFT = 24
+
+
+def _quantize(c: Context) -> list[Choice] | str:
+    out = c.outputs[0]
+    if not out.is_bits:
+        return f"writes bits, not {out.dtype}"
+    if c.op.attrs["shift"] > MOST_SHIFT:
+        return f"takes shifts of at most {MOST_SHIFT}"
+    codes = 2 ** bit_count(out) - 1
+    half = 24.0 if codes == 1 else 35.0 + 11.5 * codes  # of 16 pixels
+    params = quantize_params(c, "chw", "planes")
+    cost = out.channels * (60.0 + 30.0 * codes + 2.0 * -(-out.pixels // 32) * half)
+    return [
+        Choice("ebnn_quantize_planes__mve", ("chw",), ("planes",), cost, lambda: params, params_bytes(params))
+    ]
+
+
 CANDIDATES = (
+    Candidate("MVE quantiser", ("quantize",), "mve", _quantize),
     Candidate("MVE s8 convolution", ("conv2d",), "mve", _conv),
     Candidate("MVE s8 depthwise", ("depthwise_conv2d",), "mve", _depthwise),
 )
