@@ -201,7 +201,7 @@ def test_estimate_reports_everything(tiny_folder: Path) -> None:
     assert 0 < loop + 30 * len(layers) < 60 * len(layers)  # the run loop itself
     assert document["estimated_ms"]["nominal"] == pytest.approx(1e3 * document["cycles"]["nominal"] / 120e6)
     functions = document["code"]["functions"]
-    assert all(functions[layer["kernel"]] >= 20 for layer in layers)
+    assert all(functions[layer["kernel"]] >= 12 for layer in layers)  # that of lanes kernels only passes on
     assert sum(functions.values()) <= document["code"]["total"] < 16384
     assert 0 < max(layer["stack"] for layer in layers) <= document["stack"]["measured"]
     assert (
