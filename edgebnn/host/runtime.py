@@ -56,9 +56,11 @@ def _fill(ffi: Any, target: Any, ctype: Any, params: Any, keep: list[Any]) -> No
         if field.kind == "struct":
             _fill(ffi, getattr(target, name), field, value, keep)
         elif field.kind == "pointer":
-            array = np.ascontiguousarray(value)
-            if array.itemsize != ffi.sizeof(field.item):
-                raise TypeError(f"{ctype.cname}.{name}: array of {array.dtype} for {field.cname}")
+            given = np.ascontiguousarray(value)
+            if given.itemsize != ffi.sizeof(field.item):
+                raise TypeError(f"{ctype.cname}.{name}: array of {given.dtype} for {field.cname}")
+            array = _aligned(given.nbytes)  # NumPy's are not: vectors would cross cache lines
+            array[:] = given.reshape(-1).view(np.uint8)
             keep.append(array)
             setattr(target, name, ffi.cast(field, array.ctypes.data))
         else:
