@@ -85,11 +85,16 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def edgebnn(home: Path, cwd: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    """The wheel's console script, in a folder away from the checkout."""
+def run(home: Path, cwd: Path, program: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """A program of the environment, in a folder away from the checkout and without this shell's PYTHONPATH."""
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    command = [str(home / "bin" / "edgebnn"), *map(str, args)]
+    command = [str(home / "bin" / program), *map(str, args)]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def edgebnn(home: Path, cwd: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """The wheel's console script."""
+    return run(home, cwd, "edgebnn", *args)
 
 
 def test_wheel_holds_the_c_trees_and_targets(wheel: Path) -> None:
@@ -115,9 +120,8 @@ def test_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
         "import edgebnn.converters, edgebnn.csrc as c; "
         "print(edgebnn.converters.__file__, c.kernels_dir(), c.firmware_dir())"
     )
-    done = subprocess.run(
-        [installed / "bin" / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = run(installed, tmp_path, "python", "-c", code)
+    assert done.returncode == 0, done.stderr
     assert all(Path(path).is_relative_to(installed) for path in done.stdout.split())
 
 
