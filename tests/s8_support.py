@@ -30,7 +30,8 @@ def headers() -> list[Path]:
 
 
 def sources() -> list[Path]:
-    return sorted(CORTEX_M.glob("*_s8*.c"))
+    """The s8 kernels; the lanes kernels' s8 epilogue is no kernel of its own."""
+    return sorted(s for s in CORTEX_M.glob("*_s8*.c") if not s.name.startswith("blanes_"))
 
 
 class Guarded:
