@@ -132,7 +132,7 @@ def test_pareto_and_files(tmp_path: Path) -> None:
     found = [
         Result(i, arch, Cost(flash, 100, cycles, "estimate"), accuracy, "trained")
         for i, (accuracy, flash, cycles) in enumerate(
-            [(0.9, 10, 10), (0.8, 10, 9), (0.9, 11, 10), (0.7, 9, 12)]
+            [(0.9, 10, 10), (0.8, 10, 9), (0.9, 11, 10), (0.7, 9, 12), (0.9, 10, 10)]
         )
     ]
     assert [r.number for r in pareto(found)] == [0, 1, 3]

@@ -219,7 +219,8 @@ def _result(trial: FrozenTrial) -> Result | None:
 
 
 def pareto(found: list[Result]) -> list[Result]:
-    """The trained candidates that no other one beats in accuracy, flash and cycles at once; best accuracy first."""
+    """The trained candidates that no other one beats in accuracy, flash and cycles at once, each once; best
+    accuracy first."""
     trained = [result for result in found if result.accuracy is not None]
 
     def beats(a: Result, b: Result) -> bool:
@@ -229,7 +230,12 @@ def pareto(found: list[Result]) -> list[Result]:
         return all(x <= y for x, y in zip(one, other, strict=True)) and one != other
 
     front = [b for b in trained if not any(beats(a, b) for a in trained)]
-    return sorted(front, key=lambda result: -(result.accuracy or 0.0))
+    known: dict[
+        tuple[str, Cost, float | None], Result
+    ] = {}  # two workers may have trained the same candidate
+    for result in front:
+        known.setdefault((json.dumps(result.arch, sort_keys=True), result.cost, result.accuracy), result)
+    return sorted(known.values(), key=lambda result: -(result.accuracy or 0.0))
 
 
 def _nothing_fits(study: optuna.Study) -> ModelError:
