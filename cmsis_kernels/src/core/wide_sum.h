@@ -37,30 +37,64 @@ typedef struct {
         (low) = ebnn_lane_xor3(fa, fb, fc);                                                                  \
     } while (0)
 
-/* Adds n runs of 8 planes to the counter c of `width` bits. */
+/* Adds a carry of weight 2^from to the counter c of `width` bits. */
+static EBNN_WIDE_INLINE void ebnn_wide_ripple(ebnn_lane_t *c, ebnn_lane_t carry, const uint32_t from,
+                                              const uint32_t width) {
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = from; i < width; i++) {
+        const ebnn_lane_t next = ebnn_lane_and(c[i], carry);
+        c[i] = ebnn_lane_xor(c[i], carry);
+        carry = next;
+    }
+}
+
+/* Adds n runs of 8 planes to the counter c of `width` bits, four runs at a time, so that only one of four
+ * carries of weight 8 goes on to the bits above 16. */
 static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_add_runs(ebnn_lane_t *c, const uint8_t *base,
                                                            const uint16_t *list, uint32_t n,
                                                            const uint32_t width) {
-    /* cppcheck-suppress ctuArrayIndex ; every caller's counter has `width` planes, 3 or more */
+    /* cppcheck-suppress ctuArrayIndex ; every caller's counter has `width` planes, 4 or more */
     ebnn_lane_t s1 = c[0], s2 = c[1], s4 = c[2];
-    for (; n != 0u; n--, list += 8) {
 #define PLANE(i) ebnn_lane_load(base + (size_t)list[i] * EBNN_LANE_UNIT)
-        ebnn_lane_t low, h0, h1, h2, h3, q0, q1, carry;
-        FULL_ADD(h0, low, PLANE(0), PLANE(1), PLANE(2));
-        FULL_ADD(h1, low, low, PLANE(3), PLANE(4));
-        FULL_ADD(h2, low, low, PLANE(5), PLANE(6));
-        FULL_ADD(q0, h0, h0, h1, h2);
-        FULL_ADD(h3, s1, s1, low, PLANE(7));
-        FULL_ADD(q1, s2, s2, h0, h3);
-        FULL_ADD(carry, s4, s4, q0, q1);
-#undef PLANE
-        EBNN_WIDE_UNROLL
-        for (uint32_t i = 3; i < width; i++) {
-            const ebnn_lane_t next = ebnn_lane_and(c[i], carry);
-            c[i] = ebnn_lane_xor(c[i], carry);
-            carry = next;
-        }
+#define ADD_EIGHT(carry)                                                                                     \
+    do {                                                                                                     \
+        ebnn_lane_t low, h0, h1, h2, h3, q0, q1;                                                             \
+        FULL_ADD(h0, low, PLANE(0), PLANE(1), PLANE(2));                                                     \
+        FULL_ADD(h1, low, low, PLANE(3), PLANE(4));                                                          \
+        FULL_ADD(h2, low, low, PLANE(5), PLANE(6));                                                          \
+        FULL_ADD(q0, h0, h0, h1, h2);                                                                        \
+        FULL_ADD(h3, s1, s1, low, PLANE(7));                                                                 \
+        FULL_ADD(q1, s2, s2, h0, h3);                                                                        \
+        FULL_ADD(carry, s4, s4, q0, q1);                                                                     \
+        list += 8;                                                                                           \
+    } while (0)
+#define ADD_SIXTEEN(carry)                                                                                   \
+    do {                                                                                                     \
+        ebnn_lane_t first, second;                                                                           \
+        ADD_EIGHT(first);                                                                                    \
+        ADD_EIGHT(second);                                                                                   \
+        FULL_ADD(carry, c[3], c[3], first, second);                                                          \
+    } while (0)
+    for (; width > 4u && n >= 4u; n -= 4u) {
+        ebnn_lane_t a, b, carry;
+        ADD_SIXTEEN(a);
+        ADD_SIXTEEN(b);
+        FULL_ADD(carry, c[4], c[4], a, b);
+        ebnn_wide_ripple(c, carry, 5, width);
     }
+    for (; n >= 2u; n -= 2u) {
+        ebnn_lane_t carry;
+        ADD_SIXTEEN(carry);
+        ebnn_wide_ripple(c, carry, 4, width);
+    }
+    if (n != 0u) {
+        ebnn_lane_t carry;
+        ADD_EIGHT(carry);
+        ebnn_wide_ripple(c, carry, 3, width);
+    }
+#undef ADD_SIXTEEN
+#undef ADD_EIGHT
+#undef PLANE
     c[0] = s1;
     c[1] = s2;
     c[2] = s4;
