@@ -28,6 +28,7 @@ def session() -> Iterator[None]:
     distributed.init_process_group("gloo", timeout=timedelta(hours=6))  # features may be prepared meanwhile
     try:
         yield
+        distributed.barrier()  # one that leaves first would close connections that others still read from
     finally:
         distributed.destroy_process_group()
 
