@@ -278,105 +278,56 @@ static EBNN_WIDE_INLINE void ebnn_wide_sum_three(const ebnn_wide_group_t *g,
 
 typedef void (*ebnn_wide_sum_t)(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBNN_WIDE_PLANES]);
 
+/* The widths of sums that there are; pack_wide.py knows the list. */
+#define EBNN_WIDE_WIDTHS(X) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(12) X(14) X(18)
+/* Those of groups of two and of three ternary channels: name, classes, width. */
+#define EBNN_WIDE_TERNARY_SUMS(X)                                                                            \
+    X(two, 4, 4)                                                                                             \
+    X(two, 4, 5) X(two, 4, 6) X(two, 4, 7) X(two, 4, 8) X(three, 13, 6) X(three, 13, 7) X(three, 13, 8)      \
+        X(three, 13, 9) X(three, 13, 10) X(three, 13, 12)
+
 #define EBNN_WIDE_INSTANCE(n)                                                                                \
     static __attribute__((noinline)) void wide_sum_##n(const ebnn_wide_group_t *g,                           \
                                                        ebnn_lane_t(*d)[EBNN_WIDE_PLANES]) {                  \
         ebnn_wide_sum(g, d, n##u);                                                                           \
     }
-
-/* clang-format off */
-EBNN_WIDE_INSTANCE(4)
-EBNN_WIDE_INSTANCE(5)
-EBNN_WIDE_INSTANCE(6)
-EBNN_WIDE_INSTANCE(7)
-EBNN_WIDE_INSTANCE(8)
-EBNN_WIDE_INSTANCE(9)
-EBNN_WIDE_INSTANCE(10)
-EBNN_WIDE_INSTANCE(12)
-EBNN_WIDE_INSTANCE(14)
-EBNN_WIDE_INSTANCE(18)
-/* clang-format on */
-
-/* The instance for sums of `width` bits, or NULL; pack_wide.py knows the list. */
-static inline ebnn_wide_sum_t ebnn_wide_sum_of(uint32_t width) {
-    switch (width) {
-    case 4:
-        return wide_sum_4;
-    case 5:
-        return wide_sum_5;
-    case 6:
-        return wide_sum_6;
-    case 7:
-        return wide_sum_7;
-    case 8:
-        return wide_sum_8;
-    case 9:
-        return wide_sum_9;
-    case 10:
-        return wide_sum_10;
-    case 12:
-        return wide_sum_12;
-    case 14:
-        return wide_sum_14;
-    case 18:
-        return wide_sum_18;
-    default:
-        return NULL;
-    }
-}
-
-#ifdef EBNN_WIDE_TERNARY
-#define EBNN_WIDE_OF_TERNARY(name, n)                                                                        \
+#define EBNN_WIDE_TERNARY_INSTANCE(name, classes, n)                                                         \
     static __attribute__((noinline)) void wide_##name##_##n(const ebnn_wide_group_t *g,                      \
                                                             ebnn_lane_t(*d)[EBNN_WIDE_PLANES]) {             \
         ebnn_wide_sum_##name(g, d, n##u);                                                                    \
     }
+#define EBNN_WIDE_CASE(n)                                                                                    \
+    case n##u:                                                                                               \
+        return wide_sum_##n;
+#define EBNN_WIDE_TERNARY_CASE(name, classes, n)                                                             \
+    case n##u + 256u * classes##u:                                                                           \
+        return wide_##name##_##n;
 
 /* clang-format off */
-EBNN_WIDE_OF_TERNARY(two, 4)
-EBNN_WIDE_OF_TERNARY(two, 5)
-EBNN_WIDE_OF_TERNARY(two, 6)
-EBNN_WIDE_OF_TERNARY(two, 7)
-EBNN_WIDE_OF_TERNARY(two, 8)
-EBNN_WIDE_OF_TERNARY(three, 6)
-EBNN_WIDE_OF_TERNARY(three, 7)
-EBNN_WIDE_OF_TERNARY(three, 8)
-EBNN_WIDE_OF_TERNARY(three, 9)
-EBNN_WIDE_OF_TERNARY(three, 10)
-EBNN_WIDE_OF_TERNARY(three, 12)
-/* clang-format on */
+EBNN_WIDE_WIDTHS(EBNN_WIDE_INSTANCE)
+#ifdef EBNN_WIDE_TERNARY
+EBNN_WIDE_TERNARY_SUMS(EBNN_WIDE_TERNARY_INSTANCE)
 #endif
+
+/* The instance for sums of `width` bits, or NULL. */
+static inline ebnn_wide_sum_t ebnn_wide_sum_of(uint32_t width) {
+    switch (width) {
+    EBNN_WIDE_WIDTHS(EBNN_WIDE_CASE)
+    default:
+        return NULL;
+    }
+}
 
 /* The same for groups of ternary channels: two with 4 classes, three with 13. */
 static inline ebnn_wide_sum_t ebnn_wide_ternary_sum_of(uint32_t width, uint32_t classes) {
     switch (width + 256u * classes) {
 #ifdef EBNN_WIDE_TERNARY
-    case 4u + 256u * 4u:
-        return wide_two_4;
-    case 5u + 256u * 4u:
-        return wide_two_5;
-    case 6u + 256u * 4u:
-        return wide_two_6;
-    case 7u + 256u * 4u:
-        return wide_two_7;
-    case 8u + 256u * 4u:
-        return wide_two_8;
-    case 6u + 256u * 13u:
-        return wide_three_6;
-    case 7u + 256u * 13u:
-        return wide_three_7;
-    case 8u + 256u * 13u:
-        return wide_three_8;
-    case 9u + 256u * 13u:
-        return wide_three_9;
-    case 10u + 256u * 13u:
-        return wide_three_10;
-    case 12u + 256u * 13u:
-        return wide_three_12;
+    EBNN_WIDE_TERNARY_SUMS(EBNN_WIDE_TERNARY_CASE)
 #endif
     default:
         return NULL;
     }
 }
+/* clang-format on */
 
 #endif
