@@ -44,6 +44,7 @@ def graphs(count: int) -> list[Graph]:
         layer(rng, (28, 28, 16, 8), kernel=(3, 3), stride=(1, 1), pads=(1, 1, 1, 1)),
         layer(rng, (30, 30, 48, 6), kernel=(1, 1), stride=(2, 2), pads=(0, 0, 0, 0)),
         layer(rng, (1, 1, 300, 200), kernel=(1, 1), stride=(1, 1), pads=(0, 0, 0, 0)),
+        layer(rng, (1, 2, 64, 900), kernel=(1, 1), stride=(1, 1), pads=(0, 0, 0, 0)),
     ]
     names = [name for name in sorted(layers.LAYERS) if name != "add"]  # which has two inputs
     while len(found) < count:

@@ -76,6 +76,27 @@ typedef struct {
     int8_t gain;
 } ebnn_bconv_dot_params_t;
 
+/* The same layers, b1 and u2, by weight rows, a lane of output channels wide: for maps with few pixels and
+ * many channels. layer: as above, but weights are rows of bits for a lane's channels, K = 32 * words of a
+ * pixel's taps: [vector][1 + K][planes], a row of zeros and then one for each input: binary its negative
+ * weights, ternary its positive ones and in a second plane its negative ones. With T = sum of 2^b * the rows,
+ * the negative ones subtracted, of the inputs whose bit b is 1, and n the sum of the input's codes: acc =
+ * offset[kind][c] + gain * (n - 2 T), or, ternary, gain * T. (Where fewer inputs have a 0, their rows are
+ * taken from the sum of all.) Outputs by thresholds: level[i] = (start + steps[0..i - 1] + T >= least +
+ * floor(n / 2), or, ternary, least) ^ flip; b1 is level[0], u2 the number of its three levels that are 1. */
+typedef struct {
+    ebnn_bconv_dot_params_t layer; /* threshold is NULL; flip has as many bits as the vectors have lanes */
+    const uint32_t *start;         /* [bits summed by their 0 inputs][odd n, of binary][kinds][vector][width]
+                                      [lane / 32]: with the sum of all rows of such bits; without levels `least`
+                                      too if ternary */
+    const uint32_t *steps;         /* [levels - 1][odd n, of binary][kinds][vector][width][lane / 32] */
+    uint32_t least;
+    uint16_t kinds;
+    uint8_t levels;     /* 0: the output is not by thresholds; 1: b1; 3: u2 */
+    uint8_t width;      /* bits of a sum: 8, 10, 12, 14 or 16 */
+    uint8_t lane_bytes; /* that the rows were packed for */
+} ebnn_bconv_rows_params_t;
+
 /* Low-bit weights and s8 activations, EBNN_NHWC to EBNN_NHWC (any epilogue, one output). Weights are 2-bit
  * numbers u: binary w = 2 u - 1, ternary w = u - 1, two-plane w = 2 u - 3. Rows of K products, filled up with
  * x = 0 to a multiple of 128, four output channels side by side: byte b of a block of 32 holds the products
@@ -117,6 +138,8 @@ uint32_t ebnn_bconv2d_dot__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_dot__avx512_icl_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_lut__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_rows__avx2_get_buffer_size(const void *params);
+uint32_t ebnn_bconv2d_rows__avx512_get_buffer_size(const void *params);
 uint32_t ebnn_bconv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_conv2d_s8_wide__avx2_get_buffer_size(const void *params);
 uint32_t ebnn_depthwise_conv2d_s8_wide__avx2_get_buffer_size(const void *params);

@@ -11,6 +11,7 @@ from edgebnn.plan import (
     mve_s8,
     neon,
     portable,
+    rows,
     wide,
     wide_s8,
 )
@@ -19,6 +20,7 @@ from edgebnn.plan.types import Candidate
 CANDIDATES: tuple[Candidate, ...] = (
     *neon.CANDIDATES,
     *wide.CANDIDATES,
+    *rows.CANDIDATES,
     *wide_s8.CANDIDATES,
     *elementwise.CANDIDATES,
     *bits.CANDIDATES,

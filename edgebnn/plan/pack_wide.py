@@ -304,6 +304,17 @@ def pack_dot(
         "in_bits": in_bits,
         "gain": -2 if is_b1 else 1,
     }
+    outputs = dot_outputs(codes, in_bits, is_b1, pad_one, dims, epilogue)
+    return outputs if isinstance(outputs, str) else {**params, **outputs}
+
+
+def dot_outputs(
+    codes: npt.NDArray[np.int8], in_bits: int, is_b1: bool, pad_one: bool, dims: Params, epilogue: Params
+) -> Params | str:
+    """threshold and flip, or offset, and kinds of ebnn_bconv_dot_params_t, or why there are none; arguments as
+    pack_dot's."""
+    padded = -(-codes.shape[0] // 32) * 32
+    params: dict[str, Any] = {}
     wide = codes.astype(np.int64)
     negative = (wide < 0).astype(np.int64)
     if is_b1:

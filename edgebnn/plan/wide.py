@@ -122,6 +122,8 @@ def _candidate(isa: str) -> Candidate:
 DOT_COST = {"avx2": 1.7, "avx512": 1.0, "avx512_icl": 0.7}
 #: the same with ternary weights, relative
 TERNARY_COST = {"avx2": 1.6, "avx512": 1.3, "avx512_icl": 1.28}
+#: the same of one pixel, which has to load weights for itself alone
+SINGLE_COST = {"avx2": 1.2, "avx512": 1.5, "avx512_icl": 2.4}
 #: cycles of a vector of channels for its thresholds
 DOT_OUTPUT = {"avx2": 10.0, "avx512": 10.0, "avx512_icl": 2.5}
 #: cycles of an s8 output
@@ -199,6 +201,8 @@ def _propose_lut(c: Context) -> list[Choice] | str:
 
 def _dot_core(out: TensorType, words: int, isa: str, ternary: bool) -> float:
     per_word = DOT_COST[isa] * (TERNARY_COST[isa] if ternary else 1.0)
+    if out.pixels == 1:
+        per_word *= SINGLE_COST[isa]
     return out.pixels * -(-out.channels // 32) * 32 // DOT_LANES[isa] * per_word * words
 
 

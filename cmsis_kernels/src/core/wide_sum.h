@@ -149,6 +149,7 @@ static EBNN_WIDE_INLINE void ebnn_wide_double(ebnn_lane_t *sum, const uint32_t w
     ebnn_wide_flip(sum, width);
 }
 
+#ifndef EBNN_WIDE_ADDERS /* only the functions above are wanted */
 /* A lane header may bring this function of its own (same name, same contract). */
 #ifdef EBNN_WIDE_CLASS_HEADER
 #include EBNN_WIDE_CLASS_HEADER
@@ -283,8 +284,10 @@ typedef void (*ebnn_wide_sum_t)(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBN
 /* Those of groups of two and of three ternary channels: name, classes, width. */
 #define EBNN_WIDE_TERNARY_SUMS(X)                                                                            \
     X(two, 4, 4)                                                                                             \
-    X(two, 4, 5) X(two, 4, 6) X(two, 4, 7) X(two, 4, 8) X(three, 13, 6) X(three, 13, 7) X(three, 13, 8)      \
-        X(three, 13, 9) X(three, 13, 10) X(three, 13, 12)
+    X(two, 4, 5)                                                                                             \
+    X(two, 4, 6)                                                                                             \
+    X(two, 4, 7) X(two, 4, 8) X(three, 13, 6) X(three, 13, 7) X(three, 13, 8) X(three, 13, 9)                \
+        X(three, 13, 10) X(three, 13, 12)
 
 #define EBNN_WIDE_INSTANCE(n)                                                                                \
     static __attribute__((noinline)) void wide_sum_##n(const ebnn_wide_group_t *g,                           \
@@ -330,4 +333,5 @@ static inline ebnn_wide_sum_t ebnn_wide_ternary_sum_of(uint32_t width, uint32_t 
 }
 /* clang-format on */
 
+#endif
 #endif
