@@ -55,7 +55,7 @@ static inline uint32_t ebnn_rows_buffer_size(const ebnn_bconv_rows_params_t *p) 
 /* out = the inputs of class k of n streams x, each flipped as flips say. */
 static inline void ebnn_rows_class_words(const uint32_t *const *x, const uint32_t *flips, uint32_t n,
                                          uint32_t k, uint32_t words, uint32_t *out) {
-    uint32_t f[EBNN_ROWS_STREAMS]; /* a class wants 0 of the streams that are no bits of k */
+    uint32_t f[EBNN_ROWS_STREAMS] = {0}; /* a class wants 0 of the streams that are no bits of k */
     for (uint32_t j = 0; j < n; j++) {
         f[j] = flips[j] ^ (((k >> j) & 1u) - 1u);
     }

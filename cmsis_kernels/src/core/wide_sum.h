@@ -282,12 +282,11 @@ typedef void (*ebnn_wide_sum_t)(const ebnn_wide_group_t *g, ebnn_lane_t (*d)[EBN
 /* The widths of sums that there are; pack_wide.py knows the list. */
 #define EBNN_WIDE_WIDTHS(X) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(12) X(14) X(18)
 /* Those of groups of two and of three ternary channels: name, classes, width. */
+/* clang-format off */
 #define EBNN_WIDE_TERNARY_SUMS(X)                                                                            \
-    X(two, 4, 4)                                                                                             \
-    X(two, 4, 5)                                                                                             \
-    X(two, 4, 6)                                                                                             \
-    X(two, 4, 7) X(two, 4, 8) X(three, 13, 6) X(three, 13, 7) X(three, 13, 8) X(three, 13, 9)                \
-        X(three, 13, 10) X(three, 13, 12)
+    X(two, 4, 4) X(two, 4, 5) X(two, 4, 6) X(two, 4, 7) X(two, 4, 8)                                         \
+    X(three, 13, 6) X(three, 13, 7) X(three, 13, 8) X(three, 13, 9) X(three, 13, 10) X(three, 13, 12)
+/* clang-format on */
 
 #define EBNN_WIDE_INSTANCE(n)                                                                                \
     static __attribute__((noinline)) void wide_sum_##n(const ebnn_wide_group_t *g,                           \
