@@ -54,10 +54,10 @@ static inline uint32_t ebnn_rows_fill(const uint16_t *list, uint16_t *end, uint3
 /* Offsets of the rows 1 + k, or pairs of rows, of the set bits k of x ^ flip, filled up with row 0 to a
  * multiple of `turn` (1, 2 or 4) runs of 8: lists of about the same length then take the same branches.
  * Returns the runs; writes up to 8 * turn entries behind the last bit's. */
-static inline uint32_t ebnn_rows_list(const uint32_t *x, uint32_t words, uint32_t flip, uint32_t pairs,
-                                      uint32_t turn, uint16_t *list) {
+static inline __attribute__((always_inline)) uint32_t ebnn_rows_list(const uint32_t *x, uint32_t words,
+                                                                     uint32_t flip, const uint32_t pairs,
+                                                                     uint32_t turn, uint16_t *list) {
     const __m128i step = _mm_set1_epi16((short)(8u * ROWS_UNITS << pairs));
-    const __m128i scale = _mm_cvtsi32_si128((int)pairs);
     __m128i base = _mm_setzero_si128();
     uint16_t *end = list;
     for (uint32_t i = 0; i < words; i++) {
@@ -65,7 +65,8 @@ static inline uint32_t ebnn_rows_list(const uint32_t *x, uint32_t words, uint32_
         for (uint32_t j = 0; j < 4u; j++, word >>= 8) {
             const uint64_t *rows = ebnn_rows_of_byte + (word & 0xFFu);
             const __m128i entries = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)rows));
-            _mm_storeu_si128((__m128i *)(void *)end, _mm_add_epi16(_mm_sll_epi16(entries, scale), base));
+            _mm_storeu_si128((__m128i *)(void *)end,
+                             _mm_add_epi16(pairs ? _mm_add_epi16(entries, entries) : entries, base));
             base = _mm_add_epi16(base, step);
             end += __builtin_popcount(word & 0xFFu);
         }

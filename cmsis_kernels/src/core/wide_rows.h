@@ -75,7 +75,7 @@ static inline void ebnn_rows_make(const ebnn_bconv_dot_params_t *l, const uint32
                                   uint32_t *class_words, ebnn_rows_lists_t *lists, uint16_t *entries) {
     const uint32_t *streams[EBNN_ROWS_STREAMS];
     uint32_t flips[EBNN_ROWS_STREAMS], n = 0;
-    const uint32_t row = l->weight_kind == 2u; /* rows are pairs */
+    const int pairs = l->weight_kind == 2u; /* of rows */
     for (uint32_t i = 0; i < lists->pixels; i++) {
         lists->ones[i] = lists->flipped[i] = 0;
         for (uint32_t bit = 0; bit < l->in_bits; bit++, n++, x += words) {
@@ -87,13 +87,15 @@ static inline void ebnn_rows_make(const ebnn_bconv_dot_params_t *l, const uint32
         }
     }
     if (n == 1u) {
-        lists->runs[0] = ebnn_rows_list(streams[0], words, flips[0], row, 4, entries);
+        lists->runs[0] = pairs ? ebnn_rows_list(streams[0], words, flips[0], 1, 4, entries)
+                               : ebnn_rows_list(streams[0], words, flips[0], 0, 4, entries);
         return;
     }
     for (uint32_t k = 1; k < 1u << n; k++) {
         ebnn_rows_class_words(streams, flips, n, k, words, class_words);
         lists->runs[k - 1u] = n == 3u ? ebnn_rows_list_few(class_words, words, 2, entries)
-                                      : ebnn_rows_list(class_words, words, 0, row, 2, entries);
+                              : pairs ? ebnn_rows_list(class_words, words, 0, 1, 2, entries)
+                                      : ebnn_rows_list(class_words, words, 0, 0, 2, entries);
         entries += 8u * lists->runs[k - 1u];
     }
 }
