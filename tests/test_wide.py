@@ -43,13 +43,16 @@ def target(isa: str) -> targets.Target:
     return dataclasses.replace(targets.load("host"), isa=(isa,))
 
 
-def layer(rng: np.random.Generator, shape: tuple[int, ...], **window: object) -> Graph:
-    """A random low-bit layer of the given geometry."""
+def layer(
+    rng: np.random.Generator, shape: tuple[int, ...], of: tuple[str, str] | None = None, **window: object
+) -> Graph:
+    """A random low-bit layer of the given geometry; ``of``: its activations and weights."""
     h, w, in_c, out_c = shape
     while True:
         graph = layers.bconv2d(rng)
         op, source = graph.ops[0], graph.tensors["in0"]
-        if len(op.inputs) == 1 and len(op.outputs) == 1 and source.dtype != "s8":
+        wanted = of in (None, (source.dtype, op.attrs["weight_kind"]))
+        if len(op.inputs) == 1 and len(op.outputs) == 1 and source.dtype != "s8" and wanted:
             break
     kind, out = op.attrs["weight_kind"], graph.tensors["out"]
     codes = rng.choice(np.array(layers.WEIGHT_KINDS[kind], np.int8), (out_c, *window["kernel"], in_c))  # type: ignore[misc]
@@ -81,6 +84,22 @@ def test_maps_of_several_blocks(symbol: str, shape: tuple[tuple[int, ...], ...])
             call = cases.call(graph, choice, kernels()[symbol].struct, rng, cases.describe(graph, choice))
             for fill in (0, 0xA5):
                 assert (what := run(call, fill)) is None, f"{what}: {call.label}"
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("kind", ["binary", "ternary", "two_plane"])
+@pytest.mark.parametrize("source", ["u2", "u3"])
+def test_last_blocks_of_half_a_lane(symbol: str, source: str, kind: str) -> None:
+    """Up to half a lane both bits of 2-bit activations share one: one pixel less, as many and one more, alone and
+    after a whole lane."""
+    rng = np.random.default_rng(3)
+    half = ISAS[kernels()[symbol].isa].lane.pixels // 2
+    for pixels in (half - 1, half, half + 1, 3 * half):
+        window = {"kernel": (1, 3), "stride": (1, 1), "pads": (0, 1, 0, 1)}
+        graph = layer(rng, (1, pixels, 37, 6), (source, kind), **window)
+        for choice in proposals(graph, symbol):
+            call = cases.call(graph, choice, kernels()[symbol].struct, rng, cases.describe(graph, choice))
+            assert (what := run(call, 0xA5)) is None, f"{what}: {call.label}"
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)

@@ -17,13 +17,14 @@
  * weights put each k in one of 8 signed classes (ebnn_planes.h says how; ternary and two-plane weights are
  * pairs of signs, so a group is two channels). A group's lists hold, for each class, its negative and then
  * its positive elements, each list filled up to a multiple of 8 with the zero plane. An entry is a byte
- * offset into a block of planes, in units of EBNN_LANE_UNIT bytes: 0 is the zero plane, 1 + k the plane of k.
- * With D = sum of w * code over taps inside the image: acc = offset[border][c] + gain * D           (b1: code
- * = bit, gain -2, offset = sum of the weights; else gain 1) border 0 holds for every pixel that no mask
- * names; exact zero padding of b1 gives each kind of border an offset. Output as in ebnn_epilogue_t, except
- * that a b1 output with thresholds is bit = (D >= T) ^ flip[c], T given as masks. next_dtype: the s8 output
- * is also quantised to out2, q = clamp((y * next_mul[c] + next_add[c]) >> next_shift), b1 (t < 0) or u2..u4,
- * EBNN_PLANES; 0: no second output. */
+ * offset into a block of planes, in units of EBNN_LANE_UNIT bytes: 0 is the zero plane, 1 + k lanes on the
+ * plane of k; on lanes with EBNN_WIDE_PAIRS twice as far for u2..u4, whose planes lie in pairs
+ * (core/wide_fill.h). With D = sum of w * code over taps inside the image: acc = offset[border][c] + gain * D
+ * (b1: code = bit, gain -2, offset = sum of the weights; else gain 1) border 0 holds for every pixel that no
+ * mask names; exact zero padding of b1 gives each kind of border an offset. Output as in ebnn_epilogue_t,
+ * except that a b1 output with thresholds is bit = (D >= T) ^ flip[c], T given as masks. next_dtype: the s8
+ * output is also quantised to out2, q = clamp((y * next_mul[c] + next_add[c]) >> next_shift), b1 (t < 0) or
+ * u2..u4, EBNN_PLANES; 0: no second output. */
 typedef struct {
     ebnn_conv_dims_t dims;
     const uint16_t *lists;     /* of all groups, one after another */

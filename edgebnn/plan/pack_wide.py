@@ -31,11 +31,16 @@ class Lane:
     bytes: int
     unit: int
     ternary: bool = False  # whether the kernels take groups of two and three ternary channels as they are
+    pairs: bool = False  # whether the planes of two bits of an activation lie side by side
 
     @property
     def pixels(self) -> int:
         """Output pixels of a block."""
         return 8 * self.bytes
+
+    def step(self, in_bits: int) -> int:
+        """Planes from an element's to the next one's in an area of ``in_bits`` activations."""
+        return 2 if self.pairs and in_bits > 1 else 1
 
 
 def class_counts(codes: npt.NDArray[np.int8], kind: str) -> tuple[Int, Int]:
@@ -63,9 +68,8 @@ def class_widths(counts: Int, code_max: int, widths: tuple[int, ...] = WIDTHS) -
     return np.array([next((w for w in widths if w >= b), 0) for b in bits], np.int64)
 
 
-def _lists(slot: Int, counts: Int, lane: Lane) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    """(lists, batches of 8): each slot's planes, filled up with the zero plane."""
-    scale = lane.bytes // lane.unit
+def _lists(slot: Int, counts: Int, scale: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """(lists, batches of 8): each slot's planes, ``scale`` units apart, filled up with the zero plane."""
     batches = -(-counts // RUN)
     parts = []
     for row, count, runs in zip(slot, counts, batches, strict=True):
@@ -197,14 +201,15 @@ def pack_wide(
     [out_c, kh, kw, in_c] of ``kind``; ``in_bits`` 1..4, ``is_b1``: the one bit is a sign; ``ternary``: channels of a
     group of ternary ones, 2 or 3, 0: their signs in groups of four."""
     elements = codes[0].size
-    if elements * (lane.bytes // lane.unit) > 0xFFFF:
+    scale = lane.step(in_bits) * lane.bytes // lane.unit
+    if elements * scale > 0xFFFF:
         return f"{elements} products per output are too many for 16-bit lists"
     slot, counts = ternary_counts(codes, ternary) if ternary else class_counts(codes, kind)
     instances = TERNARY_WIDTHS.get(ternary, WIDTHS)
     widths = class_widths(counts, 2**in_bits - 1, instances)
     if not widths.all():
         return f"a class sum needs more than {instances[-1]} bits"
-    lists, batches = _lists(slot, counts, lane)
+    lists, batches = _lists(slot, counts, scale)
     params: dict[str, Any] = {
         "dims": dims,
         "lists": lists if lists.size else np.zeros(8, np.uint16),
@@ -234,24 +239,24 @@ def pack_wide(
     return {**params, "offset": offset.astype(np.int32)}
 
 
-def wide_scratch(params: Params) -> int:
+def wide_scratch(params: Params, lane: Lane) -> int:
     """The kernels' *_get_buffer_size."""
-    d, lane_bytes = params["dims"], params["lane_bytes"]
-    lane = 8 * lane_bytes
+    d, pixels, bits = params["dims"], lane.pixels, params["in_bits"]
     rows = [ky * d["dilation_h"] - d["pad_h"] for ky in range(d["kernel_h"])]
     whole = [v // d["stride_h"] for v in rows]
     phases = len({v % d["stride_h"] for v in rows})
     low, high = min(0, *whole), max(0, *whole)
-    blocks = -(-d["out_h"] * d["out_w"] // lane)
+    blocks = -(-d["out_h"] * d["out_w"] // pixels)
     front = (-low * d["out_w"] + 63) // 64
-    content = (min(d["in_h"], d["out_h"] + high) * d["out_w"] + 63) // 64 + lane // 64 - 1
-    grid = front + max((blocks * lane + high * d["out_w"]) // 64 + 2, content)
+    content = (min(d["in_h"], d["out_h"] + high) * d["out_w"] + 63) // 64 + pixels // 64 - 1
+    grid = front + max((blocks * pixels + high * d["out_w"]) // 64 + 2, content)
     reach = max(d["kernel_w"] * d["dilation_w"], d["pad_w"])
     margin = (reach + d["stride_w"] * d["out_w"]) // 64 + 2
-    copy = (d["in_h"] * d["in_w"] + 63) // 64 + 2 * margin + lane // 64
-    grids = grid * d["in_c"] * d["kernel_w"] * phases * params["in_bits"]
+    copy = (d["in_h"] * d["in_w"] + 63) // 64 + 2 * margin + pixels // 64
+    grids = grid * d["in_c"] * d["kernel_w"] * phases * bits
     elements = d["kernel_h"] * d["kernel_w"] * d["in_c"]
-    planes = params["in_bits"] * (elements + 1) * lane_bytes + lane_bytes
+    step = lane.step(bits)
+    planes = (-(-bits // step) * step * (elements + 1) + 1) * lane.bytes
     return int(8 * (copy + grid * d["kernel_w"] + grids) + planes)
 
 

@@ -26,8 +26,8 @@ class _Isa:
 ISAS = {
     "word64": _Isa(Lane(8, 8), 2.6, 6.0),
     "neon": _Isa(Lane(16, 16), 3.2, 2.0),
-    "avx2": _Isa(Lane(32, 8, ternary=True), 2.0, 0.8),
-    "avx512": _Isa(Lane(64, 8, ternary=True), 1.75, 0.4),
+    "avx2": _Isa(Lane(32, 8, ternary=True, pairs=True), 2.0, 0.8),
+    "avx512": _Isa(Lane(64, 8, ternary=True, pairs=True), 1.75, 0.4),
 }
 
 
@@ -41,10 +41,17 @@ def wide_cost(params: Params, isa: _Isa) -> float:
     pixels = d["out_h"] * d["out_w"]
     blocks = -(-pixels // isa.lane.pixels)
     elements = d["kernel_h"] * d["kernel_w"] * d["in_c"]
-    adds = float(8 * params["batches"].sum()) * params["in_bits"]
+    passes = blocks * params["in_bits"]
+    if (
+        isa.lane.pairs
+        and params["in_bits"] == 2
+        and 2 * (pixels - (blocks - 1) * isa.lane.pixels) <= isa.lane.pixels
+    ):
+        passes -= 1  # both bits of the last block in one lane
+    adds = float(8 * params["batches"].sum()) * passes
     combine = COMBINE[params["classes"]] * float((params["widths"].astype(int) + 2).sum())
     fill = 1.5 * elements * params["in_bits"] * max(1, isa.lane.bytes // 32)
-    cost = blocks * (isa.add * (adds + combine) + fill)
+    cost = isa.add * (adds + blocks * combine) + blocks * fill
     if d["stride_h"] * d["stride_w"] > 1 or d["out_w"] != d["in_w"]:  # grids are made row by row
         rows = min(d["in_h"], d["out_h"] * min(d["stride_h"], d["kernel_h"]))
         cost += 18.0 * d["in_c"] * params["in_bits"] * d["kernel_w"] * rows * -(-d["out_w"] // 32)
@@ -107,7 +114,7 @@ def _choices(c: Context, name: str, packed: Params) -> list[Choice]:
                 cost,
                 lambda laid=laid: laid,  # type: ignore[misc]
                 params_bytes(laid),
-                wide_scratch(laid),
+                wide_scratch(laid, isa.lane),
                 parts=max(-(-out.pixels // isa.lane.pixels), int(laid["groups"])),
             )
         )

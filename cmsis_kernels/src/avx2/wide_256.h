@@ -11,6 +11,8 @@
 #define EBNN_LANE_BYTES 32u
 #define EBNN_LANE_UNIT 8u
 #define EBNN_WIDE_TERNARY
+#define EBNN_WIDE_PAIRS
+#define EBNN_LANE_BYTEWISE
 #define EBNN_WIDE_NARROW_HEADER "../avx2/wide_finish_256.h"
 
 typedef __m256i ebnn_lane_t;
@@ -42,6 +44,16 @@ static inline ebnn_lane_t ebnn_lane_xor3(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane
 static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane_t c) {
     const __m256i u = _mm256_xor_si256(a, b);
     return _mm256_xor_si256(a, _mm256_and_si256(u, _mm256_xor_si256(a, c)));
+}
+
+/* The lower halves of two lanes. */
+static inline ebnn_lane_t ebnn_lane_join_halves(ebnn_lane_t low, ebnn_lane_t high) {
+    return _mm256_permute2x128_si256(low, high, 0x20);
+}
+
+/* The upper half in place of the lower one. */
+static inline ebnn_lane_t ebnn_lane_upper(ebnn_lane_t v) {
+    return _mm256_permute2x128_si256(v, v, 0x81);
 }
 
 #define EBNN_DOT_PIXELS 1u

@@ -13,6 +13,9 @@
 #define EBNN_LANE_BYTES 64u
 #define EBNN_LANE_UNIT 8u
 #define EBNN_WIDE_TERNARY
+#define EBNN_WIDE_PAIRS
+#define EBNN_LANE_BYTEWISE
+#define EBNN_LANE_ENTRY
 
 typedef __m512i ebnn_lane_t;
 
@@ -42,6 +45,21 @@ static inline ebnn_lane_t ebnn_lane_xor3(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane
 
 static inline ebnn_lane_t ebnn_lane_majority(ebnn_lane_t a, ebnn_lane_t b, ebnn_lane_t c) {
     return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
+}
+
+/* The i-th of four list entries. Loads of entries one by one take as long as those of the planes. */
+static inline uint64_t ebnn_lane_entry(uint64_t four, const uint32_t i) {
+    return i == 0u ? four & 0xFFFFu : __bextr_u64(four, 0x1000u | 16u * i);
+}
+
+/* The lower halves of two lanes. */
+static inline ebnn_lane_t ebnn_lane_join_halves(ebnn_lane_t low, ebnn_lane_t high) {
+    return _mm512_shuffle_i64x2(low, high, 0x44);
+}
+
+/* The upper half in place of the lower one. */
+static inline ebnn_lane_t ebnn_lane_upper(ebnn_lane_t v) {
+    return _mm512_shuffle_i64x2(v, v, 0xEE);
 }
 
 static inline ebnn_lane_t ebnn_lane_add32(ebnn_lane_t a, ebnn_lane_t b) {

@@ -8,8 +8,13 @@
  *   ebnn_lane_xor, ebnn_lane_and, ebnn_lane_xor3, ebnn_lane_majority
  *   ebnn_lane_bits(words, shift)                 64-bit words shifted right by 0..63, the next words moving
  * in ebnn_lane_bytes(planes, n, bytes), ebnn_lane_plane(bytes, bit)      planes to bytes and back
- * (wide_bytes.h) All functions are static: every file that includes this has its own, compiled for its
- * instruction set.
+ * (wide_bytes.h). It may also define
+ *   EBNN_LANE_BYTEWISE     loads take any address
+ *   EBNN_LANE_ENTRY        and ebnn_lane_entry(four, i): list entries are loaded four at a time
+ *   EBNN_WIDE_TERNARY      there are sums of groups of ternary channels
+ *   EBNN_WIDE_PAIRS        planes of two bits of an activation lie side by side and are added in one pass;
+ *                          ebnn_lane_join_halves(low, high), ebnn_lane_upper(v): halves of lanes
+ * All functions are static: every file that includes this has its own, compiled for its instruction set.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,7 +39,8 @@ static inline ebnn_wide_scratch_t ebnn_wide_scratch(const ebnn_bconv_wide_params
     s.grids = s.mask + 8u * (size_t)g->grid_words * p->dims.kernel_w;
     s.planes =
         s.grids + 8u * (size_t)g->grid_words * p->dims.in_c * p->dims.kernel_w * g->phases * p->in_bits;
-    s.end = s.planes + (size_t)p->in_bits * (g->elements + 1u) * EBNN_LANE_BYTES + EBNN_LANE_BYTES;
+    const uint32_t areas = (p->in_bits + EBNN_WIDE_BITS - 1u) / EBNN_WIDE_BITS;
+    s.end = s.planes + areas * ebnn_wide_area(p->in_bits, g->elements) + EBNN_LANE_BYTES;
     return s;
 }
 
@@ -58,7 +64,7 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
     ebnn_wide_group_t group;
     group.planes = planes;
     group.bits = p->in_bits;
-    group.bit_stride = (size_t)(g.elements + 1u) * EBNN_LANE_BYTES;
+    group.area = ebnn_wide_area(p->in_bits, g.elements);
     const ebnn_parts_t part = ebnn_parts(io, g.blocks, p->groups, 1);
     const uint16_t *lists = p->lists; /* of the part's first group */
     const uint32_t slots = 2u * p->classes;
@@ -75,7 +81,17 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
             block.masks_from = p->border_starts[b];
             block.masks_to = p->border_starts[b + 1u];
         }
-        ebnn_wide_fill(p, &g, grids, block.first, (uint64_t *)(void *)planes);
+#ifdef EBNN_WIDE_PAIRS /* few pixels of 2-bit activations: both bits in one lane */
+        const int halves = p->in_bits == 2u && 2u * block.n <= EBNN_LANE_PIXELS;
+        group.bits = halves ? 1u : p->in_bits;
+        if (halves) {
+            ebnn_wide_fill_halves(p, &g, grids, block.first, planes);
+        } else {
+            ebnn_wide_fill(p, &g, grids, block.first, planes);
+        }
+#else
+        ebnn_wide_fill(p, &g, grids, block.first, planes);
+#endif
         group.list = lists;
         group.batches = p->batches + slots * part.columns.begin;
         for (uint32_t i = part.columns.begin; i < part.columns.end; i++, group.batches += slots) {
@@ -87,6 +103,11 @@ static inline ebnn_status_t ebnn_wide_run(const ebnn_bconv_wide_params_t *p, con
                 return EBNN_ERR_ARGUMENT;
             }
             sum(&group, d);
+#ifdef EBNN_WIDE_PAIRS
+            if (halves) {
+                ebnn_wide_join(d, p->classes == 8u ? 4u : p->classes == 4u ? 2u : 3u, width + more);
+            }
+#endif
             ebnn_wide_finish(p, io, &block, i, d, width + more);
             for (uint32_t j = 0; j < slots; j++) {
                 group.list += 8u * group.batches[j];

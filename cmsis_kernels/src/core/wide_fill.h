@@ -92,6 +92,30 @@ static inline ebnn_wide_geometry_t ebnn_wide_geometry(const ebnn_bconv_wide_para
     return g;
 }
 
+/* Bits of an activation whose planes lie side by side: an area of the zero plane and the planes of the
+ * elements after each other, EBNN_WIDE_BITS of each. The last area of an odd number of bits has gaps, the
+ * only one of b1 none. */
+#ifdef EBNN_WIDE_PAIRS
+#define EBNN_WIDE_BITS 2u
+#else
+#define EBNN_WIDE_BITS 1u
+#endif
+
+/* Bytes from an element's plane to the next one's. */
+static inline size_t ebnn_wide_plane_step(uint32_t bits) {
+    return (bits == 1u ? 1u : EBNN_WIDE_BITS) * EBNN_LANE_BYTES;
+}
+
+/* Bytes of an area. */
+static inline size_t ebnn_wide_area(uint32_t bits, uint32_t elements) {
+    return (size_t)(elements + 1u) * ebnn_wide_plane_step(bits);
+}
+
+/* Where the planes of bit `bit` of `bits` start. */
+static inline size_t ebnn_wide_bit_offset(uint32_t bits, uint32_t bit, uint32_t elements) {
+    return bit / EBNN_WIDE_BITS * ebnn_wide_area(bits, elements) + bit % EBNN_WIDE_BITS * EBNN_LANE_BYTES;
+}
+
 static inline uint64_t ebnn_wide_bits_at(const uint64_t *words, size_t bit) {
     const uint32_t shift = (uint32_t)(bit & 63u);
     const uint64_t *w = words + bit / 64u;
@@ -237,31 +261,72 @@ static inline void ebnn_wide_make_grids(const ebnn_bconv_wide_params_t *p, const
     }
 }
 
-/* planes: for each bit the zero plane and the planes of all elements, for the output pixels from `first` on.
- */
-static inline void ebnn_wide_fill(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
-                                  const uint64_t *grids, uint32_t first, uint64_t *planes) {
+/* Bits `at` to `at` + a lane of the grids of bit `bit` and kernel row `ky`: that of the first column and
+ * channel, the others follow at g->grid_words. */
+typedef struct {
+    const uint64_t *from;
+    uint32_t shift;
+} ebnn_wide_source_t;
+
+static inline ebnn_wide_source_t ebnn_wide_source(const ebnn_bconv_wide_params_t *p,
+                                                  const ebnn_wide_geometry_t *g, const uint64_t *grids,
+                                                  uint32_t first, uint32_t bit, uint32_t ky) {
     const ebnn_conv_dims_t *d = &p->dims;
-    const size_t per_column = (size_t)d->in_c * g->grid_words;
+    uint32_t phase;
+    const int32_t rows = ebnn_wide_tap_rows(d, ky, &phase);
+    const size_t number = (size_t)bit * g->phases + ebnn_wide_phase_number(d, ky);
+    const size_t at = (size_t)((int32_t)(g->front * 64u + first) + rows * d->out_w);
+    const ebnn_wide_source_t source = {grids + number * d->kernel_w * d->in_c * g->grid_words + at / 64u,
+                                       (uint32_t)(at & 63u)};
+    return source;
+}
+
+/* planes: the zero plane and the planes of all elements, for the output pixels from `first` on. */
+static inline void ebnn_wide_fill(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
+                                  const uint64_t *grids, uint32_t first, uint8_t *planes) {
+    const uint32_t n = p->dims.kernel_w * (uint32_t)p->dims.in_c;
+    const size_t step = ebnn_wide_plane_step(p->in_bits);
     for (uint32_t bit = 0; bit < p->in_bits; bit++) {
-        for (uint32_t i = 0; i < EBNN_LANE_BYTES / 8u; i++) {
-            *planes++ = 0;
-        }
-        for (uint32_t ky = 0; ky < d->kernel_h; ky++) {
-            uint32_t phase;
-            const int32_t rows = ebnn_wide_tap_rows(d, ky, &phase);
-            const size_t number = (size_t)bit * g->phases + ebnn_wide_phase_number(d, ky);
-            const size_t at = (size_t)((int32_t)(g->front * 64u + first) + rows * d->out_w);
-            const uint32_t shift = (uint32_t)(at & 63u);
-            for (uint32_t kx = 0; kx < d->kernel_w; kx++) {
-                const uint64_t *from = grids + (number * d->kernel_w + kx) * per_column + at / 64u;
-                for (uint32_t c = 0; c < d->in_c; c++, from += g->grid_words) {
-                    ebnn_lane_store(planes, ebnn_lane_bits(from, shift));
-                    planes += EBNN_LANE_BYTES / 8u;
+        uint8_t *to = planes + ebnn_wide_bit_offset(p->in_bits, bit, g->elements);
+        ebnn_lane_store(to, ebnn_lane_splat(0));
+        for (uint32_t ky = 0; ky < p->dims.kernel_h; ky++) {
+            ebnn_wide_source_t s = ebnn_wide_source(p, g, grids, first, bit, ky);
+#ifdef EBNN_LANE_BYTEWISE
+            if (s.shift % 8u == 0u) {
+                const uint8_t *from = (const uint8_t *)s.from + s.shift / 8u;
+                for (uint32_t i = 0; i < n; i++, from += 8u * (size_t)g->grid_words) {
+                    to += step;
+                    ebnn_lane_store(to, ebnn_lane_load(from));
                 }
+                continue;
+            }
+#endif
+            for (uint32_t i = 0; i < n; i++, s.from += g->grid_words) {
+                to += step;
+                ebnn_lane_store(to, ebnn_lane_bits(s.from, s.shift));
             }
         }
     }
 }
+
+#ifdef EBNN_WIDE_PAIRS
+/* The same for half a lane of pixels of 2-bit activations: bit 0 in the lower half of an element's first
+ * plane, bit 1 in the upper. */
+static inline void ebnn_wide_fill_halves(const ebnn_bconv_wide_params_t *p, const ebnn_wide_geometry_t *g,
+                                         const uint64_t *grids, uint32_t first, uint8_t *planes) {
+    const uint32_t n = p->dims.kernel_w * (uint32_t)p->dims.in_c;
+    const size_t step = ebnn_wide_plane_step(p->in_bits);
+    ebnn_lane_store(planes, ebnn_lane_splat(0));
+    for (uint32_t ky = 0; ky < p->dims.kernel_h; ky++) {
+        ebnn_wide_source_t low = ebnn_wide_source(p, g, grids, first, 0, ky);
+        ebnn_wide_source_t high = ebnn_wide_source(p, g, grids, first, 1, ky);
+        for (uint32_t i = 0; i < n; i++, low.from += g->grid_words, high.from += g->grid_words) {
+            planes += step;
+            ebnn_lane_store(planes, ebnn_lane_join_halves(ebnn_lane_bits(low.from, low.shift),
+                                                          ebnn_lane_bits(high.from, high.shift)));
+        }
+    }
+}
+#endif
 
 #endif

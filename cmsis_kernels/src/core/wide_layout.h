@@ -28,6 +28,23 @@ static inline void ebnn_wide_transpose(ebnn_tile_row_t *m) {
     }
 }
 
+/* n words, `from` and `to` words apart. */
+static inline void ebnn_wide_words(const uint32_t *in, size_t from, uint32_t *out, size_t to, uint32_t n) {
+    for (; n >= 8u; n -= 8u, in += 8u * from, out += 8u * to) {
+        out[0] = in[0];
+        out[to] = in[from];
+        out[2u * to] = in[2u * from];
+        out[3u * to] = in[3u * from];
+        out[4u * to] = in[4u * from];
+        out[5u * to] = in[5u * from];
+        out[6u * to] = in[6u * from];
+        out[7u * to] = in[7u * from];
+    }
+    for (; n != 0u; n--, in += from, out += to) {
+        *out = *in;
+    }
+}
+
 /* One row of tiles: EBNN_TILES words of pixels of one bit and 32 channels. planes: [channels][words] from the
  * first channel and word on; pixels: [32 * tiles][pixel_words]. */
 static inline void ebnn_wide_tiles(const uint32_t *in, uint32_t *out, int to_planes, uint32_t words,
@@ -39,10 +56,8 @@ static inline void ebnn_wide_tiles(const uint32_t *in, uint32_t *out, int to_pla
     if (to_planes) {
         for (uint32_t n = 0; n < tiles; n++) {
             const uint32_t left = pixels - 32u * n < 32u ? pixels - 32u * n : 32u;
-            const uint32_t *from = in + (size_t)n * 32u * pixel_words;
-            for (uint32_t i = 0; i < left; i++) {
-                m[i][n] = from[(size_t)i * pixel_words];
-            }
+            ebnn_wide_words(in + (size_t)n * 32u * pixel_words, pixel_words, (uint32_t *)m + n, EBNN_TILES,
+                            left);
         }
     } else {
         for (uint32_t i = 0; i < channels; i++) {
@@ -58,9 +73,8 @@ static inline void ebnn_wide_tiles(const uint32_t *in, uint32_t *out, int to_pla
     }
     for (uint32_t n = 0; n < tiles; n++) {
         const uint32_t left = pixels - 32u * n < 32u ? pixels - 32u * n : 32u;
-        for (uint32_t i = 0; i < left; i++) {
-            out[(size_t)(32u * n + i) * pixel_words] = m[i][n];
-        }
+        ebnn_wide_words((const uint32_t *)m + n, EBNN_TILES, out + (size_t)n * 32u * pixel_words, pixel_words,
+                        left);
     }
 }
 

@@ -9,97 +9,20 @@
 #define EBNN_WIDE_SUM_H
 
 #include "ebnn_wide.h"
+#include "wide_add.h"
+#include "wide_fill.h"
 
 #define EBNN_WIDE_MAX_WIDTH 18u
 #define EBNN_WIDE_PLANES                                                                                     \
     (EBNN_WIDE_MAX_WIDTH + 6u) /* of an output: 8 classes, two-plane weights, a guard                        \
                                 */
-#define EBNN_WIDE_INLINE inline __attribute__((always_inline))
-
-#if defined(__clang__)
-#define EBNN_WIDE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define EBNN_WIDE_UNROLL _Pragma("GCC unroll 24")
-#endif
-
 typedef struct {
-    const uint8_t *planes;   /* zero plane, then one plane an element; bit after bit */
-    size_t bit_stride;       /* bytes from one bit of the activations to the next */
+    const uint8_t *planes;   /* areas, one after another: wide_fill.h */
+    size_t area;             /* bytes of an area */
     uint32_t bits;           /* of the activations */
     const uint16_t *list;    /* of the group */
     const uint16_t *batches; /* [class][negative, positive] of the group */
 } ebnn_wide_group_t;
-
-#define FULL_ADD(high, low, a_, b_, c_)                                                                      \
-    do {                                                                                                     \
-        const ebnn_lane_t fa = (a_), fb = (b_), fc = (c_);                                                   \
-        (high) = ebnn_lane_majority(fa, fb, fc);                                                             \
-        (low) = ebnn_lane_xor3(fa, fb, fc);                                                                  \
-    } while (0)
-
-/* Adds a carry of weight 2^from to the counter c of `width` bits. */
-static EBNN_WIDE_INLINE void ebnn_wide_ripple(ebnn_lane_t *c, ebnn_lane_t carry, const uint32_t from,
-                                              const uint32_t width) {
-    EBNN_WIDE_UNROLL
-    for (uint32_t i = from; i < width; i++) {
-        const ebnn_lane_t next = ebnn_lane_and(c[i], carry);
-        c[i] = ebnn_lane_xor(c[i], carry);
-        carry = next;
-    }
-}
-
-/* Adds n runs of 8 planes to the counter c of `width` bits, four runs at a time, so that only one of four
- * carries of weight 8 goes on to the bits above 16. */
-static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_add_runs(ebnn_lane_t *c, const uint8_t *base,
-                                                           const uint16_t *list, uint32_t n,
-                                                           const uint32_t width) {
-    /* cppcheck-suppress ctuArrayIndex ; every caller's counter has `width` planes, 4 or more */
-    ebnn_lane_t s1 = c[0], s2 = c[1], s4 = c[2];
-#define PLANE(i) ebnn_lane_load(base + (size_t)list[i] * EBNN_LANE_UNIT)
-#define ADD_EIGHT(carry)                                                                                     \
-    do {                                                                                                     \
-        ebnn_lane_t low, h0, h1, h2, h3, q0, q1;                                                             \
-        FULL_ADD(h0, low, PLANE(0), PLANE(1), PLANE(2));                                                     \
-        FULL_ADD(h1, low, low, PLANE(3), PLANE(4));                                                          \
-        FULL_ADD(h2, low, low, PLANE(5), PLANE(6));                                                          \
-        FULL_ADD(q0, h0, h0, h1, h2);                                                                        \
-        FULL_ADD(h3, s1, s1, low, PLANE(7));                                                                 \
-        FULL_ADD(q1, s2, s2, h0, h3);                                                                        \
-        FULL_ADD(carry, s4, s4, q0, q1);                                                                     \
-        list += 8;                                                                                           \
-    } while (0)
-#define ADD_SIXTEEN(carry)                                                                                   \
-    do {                                                                                                     \
-        ebnn_lane_t first, second;                                                                           \
-        ADD_EIGHT(first);                                                                                    \
-        ADD_EIGHT(second);                                                                                   \
-        FULL_ADD(carry, c[3], c[3], first, second);                                                          \
-    } while (0)
-    for (; width > 4u && n >= 4u; n -= 4u) {
-        ebnn_lane_t a, b, carry;
-        ADD_SIXTEEN(a);
-        ADD_SIXTEEN(b);
-        FULL_ADD(carry, c[4], c[4], a, b);
-        ebnn_wide_ripple(c, carry, 5, width);
-    }
-    for (; n >= 2u; n -= 2u) {
-        ebnn_lane_t carry;
-        ADD_SIXTEEN(carry);
-        ebnn_wide_ripple(c, carry, 4, width);
-    }
-    if (n != 0u) {
-        ebnn_lane_t carry;
-        ADD_EIGHT(carry);
-        ebnn_wide_ripple(c, carry, 3, width);
-    }
-#undef ADD_SIXTEEN
-#undef ADD_EIGHT
-#undef PLANE
-    c[0] = s1;
-    c[1] = s2;
-    c[2] = s4;
-    return list;
-}
 
 static EBNN_WIDE_INLINE void ebnn_wide_flip(ebnn_lane_t *c, const uint32_t width) {
     const ebnn_lane_t ones = ebnn_lane_splat(0xFFFFFFFFu);
@@ -139,13 +62,12 @@ static EBNN_WIDE_INLINE void ebnn_wide_double_minus(ebnn_lane_t *out, const ebnn
     }
 }
 
-/* The double of a sum, flipped. */
-static EBNN_WIDE_INLINE void ebnn_wide_double(ebnn_lane_t *sum, const uint32_t width) {
+/* A sum times 2^by, flipped. */
+static EBNN_WIDE_INLINE void ebnn_wide_shift(ebnn_lane_t *sum, const uint32_t by, const uint32_t width) {
     EBNN_WIDE_UNROLL
-    for (uint32_t i = width - 1u; i > 0u; i--) {
-        sum[i] = sum[i - 1u];
+    for (uint32_t i = width; i-- > 0u;) {
+        sum[i] = i < by ? ebnn_lane_splat(0) : sum[i - by];
     }
-    sum[0] = ebnn_lane_splat(0);
     ebnn_wide_flip(sum, width);
 }
 
@@ -159,22 +81,39 @@ static EBNN_WIDE_INLINE void ebnn_wide_double(ebnn_lane_t *sum, const uint32_t w
 static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_group_t *g, const uint16_t *list,
                                                             const uint32_t *runs, ebnn_lane_t *sum,
                                                             const uint32_t width) {
-    const uint8_t *base = g->planes + g->bits * g->bit_stride;
-    const uint16_t *end = list;
+    uint32_t bits = g->bits;
     EBNN_WIDE_UNROLL
     for (uint32_t i = 0; i < width; i++) {
         sum[i] = ebnn_lane_splat(0xFFFFFFFFu); /* 0, flipped: ~(~sum + n) = sum - n */
     }
-    for (uint32_t bit = g->bits; bit-- > 0u;) {
-        base -= g->bit_stride;
-        end = ebnn_wide_add_runs(sum, base, list, runs[0], width);
+    while (bits % EBNN_WIDE_BITS != 0u || EBNN_WIDE_BITS == 1u) {
+        bits--;
+        const uint8_t *base = g->planes + bits / EBNN_WIDE_BITS * g->area;
+        const uint16_t *end = ebnn_wide_add_runs(sum, base, list, runs[0], width);
         ebnn_wide_flip(sum, width);
         end = ebnn_wide_add_runs(sum, base, end, runs[1], width);
-        if (bit != 0u) {
-            ebnn_wide_double(sum, width);
+        if (bits == 0u) {
+            return end;
         }
+        ebnn_wide_shift(sum, EBNN_WIDE_BITS, width);
     }
-    return end;
+#ifdef EBNN_WIDE_PAIRS
+    for (;;) {
+        bits -= 2u;
+        const uint8_t *base = g->planes + bits / 2u * g->area;
+        const uint16_t *end = list;
+        for (uint32_t sign = 0; sign < 2u; sign++) { /* one copy of the adders of pairs an instance */
+            if (sign != 0u) {
+                ebnn_wide_flip(sum, width);
+            }
+            end = ebnn_wide_add_pairs(sum, base, end, runs[sign], width);
+        }
+        if (bits == 0u) {
+            return end;
+        }
+        ebnn_wide_shift(sum, 2, width);
+    }
+#endif
 }
 #endif
 
@@ -274,6 +213,22 @@ static EBNN_WIDE_INLINE void ebnn_wide_sum_three(const ebnn_wide_group_t *g,
     ebnn_wide_combine(q, rest[2], width + 1u, rest[3], width + 1u, 0);
     ebnn_wide_combine(r, p, width + 2u, q, width + 2u, 0);
     ebnn_wide_combine(d[2], r, width + 3u, x[0], width, 0);
+}
+#endif
+
+#ifdef EBNN_WIDE_PAIRS
+/* n sums of `width` bits, of bit 0 in the lower half of the lane and of bit 1 in the upper: those of the
+ * codes in the lower half. */
+static inline void ebnn_wide_join(ebnn_lane_t (*d)[EBNN_WIDE_PLANES], uint32_t n, uint32_t width) {
+    for (uint32_t i = 0; i < n; i++) {
+        ebnn_lane_t carry = ebnn_lane_splat(0), below = d[i][0];
+        for (uint32_t bit = 1; bit < width; bit++) { /* + twice the upper half */
+            const ebnn_lane_t x = d[i][bit], y = ebnn_lane_upper(below);
+            below = x;
+            d[i][bit] = ebnn_lane_xor3(x, y, carry);
+            carry = ebnn_lane_majority(x, y, carry);
+        }
+    }
 }
 #endif
 

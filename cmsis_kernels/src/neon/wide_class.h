@@ -33,24 +33,13 @@
         (high) = vbslq_u64(differ, nc, na);                                                                  \
     } while (0)
 
-/* Adds a bit of weight 2^from to the counter. */
-static EBNN_WIDE_INLINE void neon_ripple(ebnn_lane_t *c, ebnn_lane_t carry, const uint32_t from,
-                                         const uint32_t width) {
-    EBNN_WIDE_UNROLL
-    for (uint32_t i = from; i < width; i++) {
-        const ebnn_lane_t next = ebnn_lane_and(c[i], carry);
-        c[i] = ebnn_lane_xor(c[i], carry);
-        carry = next;
-    }
-}
-
 /* Adds what waits. */
 static EBNN_WIDE_INLINE void neon_settle(ebnn_lane_t *c, const ebnn_lane_t *q, const uint32_t width) {
     ebnn_lane_t e0, e1, carry;
     NEON_ADD(e0, c[2], q[0], q[1], c[2]);
     NEON_ADD(e1, c[2], q[2], q[3], c[2]);
     NEON_ADD(carry, c[3], e0, e1, c[3]);
-    neon_ripple(c, carry, 4, width);
+    ebnn_wide_ripple(c, carry, 4, width);
 }
 
 /* Four entries of a list at a time: 20 loads instead of 32 a turn, where some processors do one a cycle. */
@@ -99,7 +88,7 @@ static EBNN_WIDE_INLINE void neon_add_16(ebnn_lane_t *c, ebnn_lane_t *q, const u
     NEON_ADD(h6, s3, s3, s4, NEON_PLANE(15));
     NEON_ADD(q[1], h3, h3, h4, h5);
     NEON_ADD(h7, c[0], s0, s3, c[0]);
-    neon_ripple(c, carry, 4, width);
+    ebnn_wide_ripple(c, carry, 4, width);
     NEON_ADD(q[2], h0, h0, h3, h6);
     NEON_ADD(q[3], c[1], h0, h7, c[1]);
 }
@@ -113,7 +102,7 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
     const uint32_t start = (((1u << g->bits) - 1u) << (5u - g->bits)) - 1u;
     uint64_t mask = 0xFFFF0u; /* an entry, in bytes */
     __asm__("" : "+r"(mask)); /* a register, or GCC takes the AND apart */
-    const uint8_t *base = g->planes + g->bits * g->bit_stride;
+    const uint8_t *base = g->planes + g->bits * g->area;
     const uint16_t *end = list;
     EBNN_WIDE_UNROLL
     for (uint32_t i = 0; i < width; i++) {
@@ -122,7 +111,7 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
     for (uint32_t bit = g->bits; bit-- > 0u;) {
         ebnn_lane_t q[NEON_WAITING];
         q[0] = q[1] = q[2] = q[3] = ebnn_lane_splat(0);
-        base -= g->bit_stride;
+        base -= g->area;
         end = list;
         for (uint32_t sign = 0; sign < 2u; sign++) {
             uint32_t n = runs[sign];
@@ -140,7 +129,7 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_class_sum(const ebnn_wide_grou
         }
         neon_settle(sum, q, width);
         if (bit != 0u) {
-            ebnn_wide_double(sum, width);
+            ebnn_wide_shift(sum, 1, width);
         }
     }
     return end;

@@ -7,19 +7,23 @@
 #include "ebnn_kernels.h"
 #include "ebnn_params.h"
 
-static void layout_s8(const ebnn_layout_params_t *p, const int8_t *in, int8_t *out) {
-    const uint32_t pixels = (uint32_t)p->h * p->w;
-    const uint32_t stride = (pixels + 3u) & ~3u;
-    for (uint32_t c = 0; c < p->c; c++) {
-        for (uint32_t i = 0; i < stride; i++) {
-            if (p->out_layout == EBNN_CHW) {
-                out[c * stride + i] = i < pixels ? in[i * p->c + c] : 0;
-            } else if (i < pixels) {
-                out[i * p->c + c] = in[c * stride + i];
-            }
-        }
+/* Values of type T between NHWC and CHW, whose channels are filled up to a multiple of 4 with zeros. */
+#define LAYOUT(name, T)                                                                                      \
+    static void name(const ebnn_layout_params_t *p, const T *in, T *out) {                                   \
+        const uint32_t pixels = (uint32_t)p->h * p->w;                                                       \
+        const uint32_t stride = (pixels + 3u) & ~3u;                                                         \
+        for (uint32_t c = 0; c < p->c; c++) {                                                                \
+            for (uint32_t i = 0; i < stride; i++) {                                                          \
+                if (p->out_layout == EBNN_CHW) {                                                             \
+                    out[c * stride + i] = i < pixels ? in[i * p->c + c] : 0;                                 \
+                } else if (i < pixels) {                                                                     \
+                    out[i * p->c + c] = in[c * stride + i];                                                  \
+                }                                                                                            \
+            }                                                                                                \
+        }                                                                                                    \
     }
-}
+LAYOUT(layout_s8, int8_t)
+LAYOUT(layout_s32, int32_t)
 
 static void layout_bits(const ebnn_layout_params_t *p, const uint32_t *in, uint32_t *out) {
     const uint32_t pixels = (uint32_t)p->h * p->w;
@@ -50,19 +54,6 @@ ebnn_status_t ebnn_layout__portable(const void *params, const ebnn_io_t *io) {
 
 /* in, out: s32 NHWC or CHW. */
 ebnn_status_t ebnn_layout_s32__portable(const void *params, const ebnn_io_t *io) {
-    const ebnn_layout_params_t *p = params;
-    const uint32_t pixels = (uint32_t)p->h * p->w;
-    const uint32_t stride = (pixels + 3u) & ~3u;
-    const int32_t *in = io->in[0];
-    int32_t *out = io->out;
-    for (uint32_t c = 0; c < p->c; c++) {
-        for (uint32_t i = 0; i < stride; i++) {
-            if (p->out_layout == EBNN_CHW) {
-                out[c * stride + i] = i < pixels ? in[i * p->c + c] : 0;
-            } else if (i < pixels) {
-                out[i * p->c + c] = in[c * stride + i];
-            }
-        }
-    }
+    layout_s32(params, io->in[0], io->out);
     return EBNN_OK;
 }
