@@ -10,6 +10,9 @@ from edgebnn.plan.types import Candidate, Choice, Context
 #: bytes of planes a block may take; larger maps are worked through block by block
 BLOCK_BUDGETS = (None, 8192, 4096)
 
+#: instruction sets whose bit planes are always faster than portable integer lanes, which take long to pack
+WIDER = {"word64", "neon"}
+
 
 def _following(c: Context) -> dict[str, object] | None:
     if len(c.outputs) < 2:
@@ -26,6 +29,8 @@ def _following(c: Context) -> dict[str, object] | None:
 
 def _propose(c: Context, isa: str) -> list[Choice] | str:
     source, out = c.inputs[0], c.outputs[0]
+    if isa == "portable" and WIDER & set(c.target.isa):
+        return "its words of 32 bits are no match for wider lanes"
     if source.dtype == "s8":
         return "takes b1 and u2..u4 activations, not s8"
     if out.dtype not in ("b1", "s8", "s32"):

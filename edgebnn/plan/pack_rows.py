@@ -53,7 +53,7 @@ def pack_rows(
     alone: bool = True,
 ) -> Params | str:
     """Fields of ebnn_bconv_rows_params_t, or why the layer does not fit. ``codes`` int8 [out_c, kh, kw, in_c],
-    binary or ternary; ``in_bits`` 1..4, ``is_b1``: the one bit is a sign; ``alone``: there is no second output."""
+    binary or ternary; ``in_bits`` 1 or 2, ``is_b1``: the one bit is a sign; ``alone``: there is no second output."""
     binary, lanes = kind == "binary", 8 * lane_bytes
     negative = _inputs(codes < 0)
     channels, k = negative.shape
