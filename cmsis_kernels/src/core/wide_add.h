@@ -175,4 +175,12 @@ static EBNN_WIDE_INLINE const uint16_t *ebnn_wide_add_pairs(ebnn_lane_t *c, cons
 }
 #endif
 
+static EBNN_WIDE_INLINE void ebnn_wide_flip(ebnn_lane_t *c, const uint32_t width) {
+    const ebnn_lane_t ones = ebnn_lane_splat(0xFFFFFFFFu);
+    EBNN_WIDE_UNROLL
+    for (uint32_t i = 0; i < width; i++) {
+        c[i] = ebnn_lane_xor(c[i], ones);
+    }
+}
+
 #endif

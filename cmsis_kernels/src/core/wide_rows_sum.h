@@ -6,8 +6,8 @@
 #ifndef EBNN_WIDE_ROWS_SUM_H
 #define EBNN_WIDE_ROWS_SUM_H
 
-#define EBNN_WIDE_ADDERS
-#include "wide_sum.h"
+#include "ebnn_wide.h"
+#include "wide_add.h"
 
 #define EBNN_ROWS_MOST 16u   /* planes of a sum */
 #define EBNN_ROWS_STREAMS 3u /* bit planes of inputs that are added up together, at most */

@@ -24,14 +24,6 @@ typedef struct {
     const uint16_t *batches; /* [class][negative, positive] of the group */
 } ebnn_wide_group_t;
 
-static EBNN_WIDE_INLINE void ebnn_wide_flip(ebnn_lane_t *c, const uint32_t width) {
-    const ebnn_lane_t ones = ebnn_lane_splat(0xFFFFFFFFu);
-    EBNN_WIDE_UNROLL
-    for (uint32_t i = 0; i < width; i++) {
-        c[i] = ebnn_lane_xor(c[i], ones);
-    }
-}
-
 /* out (n + 1 bits) = a + b (n bits each). */
 static EBNN_WIDE_INLINE void ebnn_wide_add(ebnn_lane_t *out, const ebnn_lane_t *a, const ebnn_lane_t *b,
                                            const uint32_t n) {
@@ -71,7 +63,6 @@ static EBNN_WIDE_INLINE void ebnn_wide_shift(ebnn_lane_t *sum, const uint32_t by
     ebnn_wide_flip(sum, width);
 }
 
-#ifndef EBNN_WIDE_ADDERS /* only the functions above are wanted */
 /* A lane header may bring this function of its own (same name, same contract). */
 #ifdef EBNN_WIDE_CLASS_HEADER
 #include EBNN_WIDE_CLASS_HEADER
@@ -287,5 +278,4 @@ static inline ebnn_wide_sum_t ebnn_wide_ternary_sum_of(uint32_t width, uint32_t 
 }
 /* clang-format on */
 
-#endif
 #endif
