@@ -126,11 +126,11 @@ def _candidate(isa: str) -> Candidate:
 
 
 #: cycles of a word of one vector of channels in the counting kernels
-DOT_COST = {"avx2": 1.7, "avx512": 1.0, "avx512_icl": 0.7}
+DOT_COST = {"avx2": 1.7, "avx512": 1.35, "avx512_icl": 0.7}
 #: the same with ternary weights, relative
 TERNARY_COST = {"avx2": 1.6, "avx512": 1.3, "avx512_icl": 1.28}
 #: the same of one pixel, which has to load weights for itself alone
-SINGLE_COST = {"avx2": 1.2, "avx512": 1.5, "avx512_icl": 2.4}
+SINGLE_COST = {"avx2": 1.2, "avx512": 1.2, "avx512_icl": 2.4}
 #: cycles of a vector of channels for its thresholds
 DOT_OUTPUT = {"avx2": 10.0, "avx512": 10.0, "avx512_icl": 2.5}
 #: cycles of an s8 output
