@@ -55,7 +55,7 @@ test: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
 	@PATH="$(BIN):$$PATH" $(PY) -m pytest -n $(or $(JOBS),2) $(ARGS)
 
 sanitize: $(VENV)/.stamp-dev $(VENV)/.stamp-ext
-	@scripts/setup-system.sh gcc clang
+	@scripts/setup-system.sh gcc clang-sanitizers
 	@PATH="$(BIN):$$PATH" EDGEBNN_SANITIZE=$(or $(CALLS),60) $(PY) -m pytest tests/test_sanitizers.py $(ARGS)
 
 # shiftTooManyBitsSigned: arithmetic shifts of signed words are meant. preprocessorErrorDirective: headers that a

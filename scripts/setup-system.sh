@@ -11,12 +11,17 @@ package_of() {
         aarch64-linux-gnu-gcc) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
         arm-linux-gnueabihf-gcc) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
         llvm-mca) echo llvm ;;
+        clang-sanitizers) echo clang libclang-rt-dev ;;
         *) echo "$1" ;;
     esac
 }
 
 # A compiler without its C library is no use.
 present() {
+    if [ "$1" = clang-sanitizers ]; then # their libraries are a package of their own
+        echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c - -o /dev/null 2>/dev/null
+        return
+    fi
     command -v "$1" >/dev/null 2>&1 || return 1
     case $1 in
         *-gcc) echo '#include <string.h>' | "$1" -fsyntax-only -x c - 2>/dev/null ;;
