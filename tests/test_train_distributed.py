@@ -17,7 +17,7 @@ from edgebnn.errors import UsageError  # noqa: E402
 from edgebnn.train import distributed  # noqa: E402
 
 CHECK = """
-import sys, torch
+import os, sys, torch
 from torch import distributed as dist
 from edgebnn import models
 from edgebnn.train import distributed
@@ -25,7 +25,7 @@ from edgebnn.train.digits import load_digits
 from edgebnn.train.kws import LabelledFeatures
 from edgebnn.train.loop import TrainConfig, Trainer
 
-with distributed.session():
+def check():
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 1)
     x = torch.arange(12.0).reshape(4, 3)
@@ -44,8 +44,15 @@ with distributed.session():
         mine = value.clone()
         dist.broadcast(value, 0)
         assert torch.equal(mine, value), key
-    if distributed.writes():
-        open(sys.argv[1], "a").write("agreed\\n")
+
+
+with distributed.session():
+    check()
+    first = distributed.writes()
+threads = [open(f"/proc/self/task/{t}/comm").read().strip() for t in os.listdir("/proc/self/task")]
+assert not any("gloo" in name for name in threads), f"left at exit: {threads}"
+if first:
+    open(sys.argv[1], "a").write("agreed\\n")
 """
 
 

@@ -7,6 +7,8 @@ is enough to resume with any number of processes. Batch statistics are those of 
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +27,15 @@ def session() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield
         return
+    # DistributedDataParallel imports this module: then with the group in default arguments, which would keep its
+    # threads until the interpreter is gone, and one that wants the interpreter at that time aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group("gloo", timeout=timedelta(hours=6))  # features may be prepared meanwhile
     try:
         yield
         distributed.barrier()  # one that leaves first would close connections that others still read from
     finally:
+        gc.collect()  # wrappers of networks keep the group too
         distributed.destroy_process_group()
 
 
