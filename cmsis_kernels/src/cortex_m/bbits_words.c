@@ -124,12 +124,12 @@ __asm__(
 
 static void run(ebnn_bits_job_t *job, int from) {
     const uint16_t *end = job->list;
-    const uint32_t *starts = job->starts;
-    for (uint32_t w = 0; w < job->words; w++, starts += EBNN_BITS_BORDER) {
+    for (uint32_t w = 0; w < job->words; w++) {
         uint32_t sums[EBNN_BITS_RUNS * EBNN_BITS_MOST];
         const uint32_t mask = w + 1u == job->words ? job->last_mask : ~0u;
         const uint32_t *planes = job->planes + job->apart / 4u * w;
         if (from) {
+            const uint32_t *starts = job->starts + w * EBNN_BITS_BORDER;
             for (uint32_t i = 0; i < 7u * EBNN_BITS_RUNS; i++) {
                 sums[i / 7u * EBNN_BITS_MOST + i % 7u] = starts[i];
             }
