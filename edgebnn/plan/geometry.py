@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from edgebnn.ir import Op, TensorType
 from edgebnn.ir.types import DTYPE_BITS
@@ -69,6 +70,24 @@ def epilogue(context: Context) -> Params:
         "act_min": a.get("act_min", 0),
         "act_max": a.get("act_max", 0),
     }
+
+
+def low_bit_operands(
+    context: Context,
+) -> tuple[npt.NDArray[np.int8], str, int, bool, bool, Params, Params]:
+    """What packers of low-bit convolutions start from: weight codes [out_c, kh, kw, in_c], their kind, bits of an
+    activation, whether its one bit is a sign, whether it is padded with +1, fields of ebnn_conv_dims_t and of
+    ebnn_epilogue_t."""
+    a, source = context.op.attrs, context.inputs[0]
+    return (
+        a["weights"],
+        a["weight_kind"],
+        bit_count(source),
+        source.dtype == "b1",
+        bool(a["pad_one"]),
+        conv_dims(context.op, source, context.outputs[0]),
+        epilogue(context),
+    )
 
 
 def params_bytes(params: Params) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgebnn.plan.geometry import bit_count, conv_dims, epilogue, params_bytes
+from edgebnn.plan.geometry import bit_count, low_bit_operands, params_bytes
 from edgebnn.plan.pack_rows import pack_rows, rows_scratch
 from edgebnn.plan.types import Candidate, Choice, Context
 
@@ -50,13 +50,7 @@ def _propose(c: Context, name: str) -> list[Choice] | str:
         return "writes a second output of b1 only"
     bits = bit_count(source)
     packed = pack_rows(
-        c.op.attrs["weights"],
-        kind,
-        bits,
-        source.dtype == "b1",
-        bool(c.op.attrs["pad_one"]),
-        conv_dims(c.op, source, out),
-        epilogue(c),
+        *low_bit_operands(c),
         isa.lane_bytes,
         alone=len(c.outputs) == 1,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edgebnn.ir import TensorType
-from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES, bit_count, conv_dims, epilogue, params_bytes
+from edgebnn.plan.geometry import DTYPE_CODES, LAYOUT_CODES, bit_count, low_bit_operands, params_bytes
 from edgebnn.plan.pack_wide import LUT_LANES, Lane, dot_scratch, pack_dot, pack_wide, wide_scratch
 from edgebnn.plan.portable import layout_choice
 from edgebnn.plan.types import Candidate, Choice, Context, Params
@@ -71,7 +71,7 @@ def _next(c: Context) -> Params:
 
 
 def _propose(c: Context, name: str) -> list[Choice] | str:
-    source, out, isa = c.inputs[0], c.outputs[0], ISAS[name]
+    source, isa = c.inputs[0], ISAS[name]
     if source.dtype == "s8":
         return "takes b1 and u2..u4 activations, not s8"
     if len(c.outputs) > 1 and c.outputs[1].dtype == "s8":
@@ -79,13 +79,7 @@ def _propose(c: Context, name: str) -> list[Choice] | str:
     kind = c.op.attrs["weight_kind"]
     packings = [
         pack_wide(
-            c.op.attrs["weights"],
-            kind,
-            bit_count(source),
-            source.dtype == "b1",
-            bool(c.op.attrs["pad_one"]),
-            conv_dims(c.op, source, out),
-            epilogue(c),
+            *low_bit_operands(c),
             isa.lane,
             group,
         )
@@ -148,13 +142,7 @@ def _propose_dot(c: Context, isa: str, packed_lanes: int = 0) -> list[Choice] | 
     bits = bit_count(source)
     lanes = DOT_LANES[isa]
     params = pack_dot(
-        c.op.attrs["weights"],
-        kind,
-        bits,
-        source.dtype == "b1",
-        bool(c.op.attrs["pad_one"]),
-        conv_dims(c.op, source, out),
-        epilogue(c),
+        *low_bit_operands(c),
         packed_lanes or lanes,
         12 if packed_lanes and bits > 1 else 20 if isa != "avx512_icl" else 4 if bits == 2 else 7,
     )

@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "../core/wide_add.h"
+
 #define ROWS_UNITS (EBNN_LANE_BYTES / EBNN_LANE_UNIT) /* of a row */
 
 /* The positions (from 1 on) of the set bits of a byte, a byte each, the lowest first. */
@@ -35,12 +37,6 @@ static inline uint32_t ebnn_rows_ones(const uint32_t *x, uint32_t words) {
     }
     return n;
 }
-
-#if defined(__clang__)
-#define ROWS_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define ROWS_UNROLL _Pragma("GCC unroll 12")
-#endif
 
 /* Fills a list up to whole turns of so many runs of 8; returns the runs. */
 static inline uint32_t ebnn_rows_fill(const uint16_t *list, uint16_t *end, uint32_t turn) {
@@ -83,7 +79,7 @@ static inline uint32_t ebnn_rows_list_few(const uint32_t *x, uint32_t words, uin
         uint64_t v = i + 1u < words ? x[i] | (uint64_t)x[i + 1u] << 32 : x[i];
         const uint32_t n = (uint32_t)__builtin_popcountll(v);
         uint32_t j = 0;
-        ROWS_UNROLL
+        EBNN_WIDE_UNROLL
         for (; j < usual; j++, v = _blsr_u64(v)) { /* a branch for each would often go wrong */
             end[j] = (uint16_t)(base + (uint32_t)_tzcnt_u64(v) * unit);
         }

@@ -23,6 +23,7 @@
 #include "../portable/ebnn_epilogue.h"
 #include "ebnn_wide.h"
 #include "part.h"
+#include "wide_add.h"
 #include "wide_gather.h"
 
 #define EBNN_DOT_LANES (EBNN_LANE_BYTES / 4u)
@@ -83,24 +84,17 @@ typedef struct {
 
 #define EBNN_DOT_MOST (8u * 31u) /* words whose eights a byte counts: 31 times 8 */
 
-#define DOT_ADD(high, low, a_, b_, c_)                                                                       \
-    do {                                                                                                     \
-        const ebnn_lane_t da = (a_), db = (b_), dc = (c_);                                                   \
-        (high) = ebnn_lane_majority(da, db, dc);                                                             \
-        (low) = ebnn_lane_xor3(da, db, dc);                                                                  \
-    } while (0)
-
 static EBNN_DOT_INLINE void ebnn_dot_eight(ebnn_dot_sum_t *s, const uint32_t *x, const uint32_t *w,
                                            const uint32_t planes) {
     ebnn_lane_t t0, t1, h0, h1, h2, h3, q0, q1, eight; /* a flat tree: less to wait for than in a chain */
 #define WORD(i) ebnn_dot_word(x[i], w + (i)*planes * EBNN_DOT_LANES, planes)
-    DOT_ADD(h0, t0, WORD(0), WORD(1), WORD(2));
-    DOT_ADD(h1, t1, WORD(3), WORD(4), WORD(5));
-    DOT_ADD(h2, s->low[0], s->low[0], WORD(6), WORD(7));
-    DOT_ADD(h3, s->low[0], t0, t1, s->low[0]);
-    DOT_ADD(q0, h0, h0, h1, h2);
-    DOT_ADD(q1, s->low[1], s->low[1], h0, h3);
-    DOT_ADD(eight, s->low[2], s->low[2], q0, q1);
+    FULL_ADD(h0, t0, WORD(0), WORD(1), WORD(2));
+    FULL_ADD(h1, t1, WORD(3), WORD(4), WORD(5));
+    FULL_ADD(h2, s->low[0], s->low[0], WORD(6), WORD(7));
+    FULL_ADD(h3, s->low[0], t0, t1, s->low[0]);
+    FULL_ADD(q0, h0, h0, h1, h2);
+    FULL_ADD(q1, s->low[1], s->low[1], h0, h3);
+    FULL_ADD(eight, s->low[2], s->low[2], q0, q1);
 #undef WORD
     s->eights = ebnn_lane_add8(s->eights, ebnn_lane_count8(eight));
 }
